@@ -11,18 +11,23 @@ SCHEMA_NUMBER: Final = 1
 
 TURN: Final = pa.struct([("user", pa.large_string()), ("assistant", pa.large_string())])
 
+CONSTANT: Final = ("source", "subset", "lang", "task", "gen", "license")
+"""Columns with one value in a whole shard, stored once: dictionaries of one entry."""
+
+_ONE: Final = pa.dictionary(pa.int32(), pa.large_string())
+
 SCHEMA: Final = pa.schema(
     [
         pa.field("id", pa.large_string(), nullable=False),
-        pa.field("source", pa.large_string(), nullable=False),
-        pa.field("subset", pa.large_string(), nullable=False),
+        pa.field("source", _ONE, nullable=False),
+        pa.field("subset", _ONE, nullable=False),
         pa.field("row", pa.uint64(), nullable=False),
         pa.field("part", pa.uint16(), nullable=False),
-        pa.field("lang", pa.large_string(), nullable=False),
-        pa.field("task", pa.large_string(), nullable=False),
-        pa.field("gen", pa.large_string(), nullable=False),
+        pa.field("lang", _ONE, nullable=False),
+        pa.field("task", _ONE, nullable=False),
+        pa.field("gen", _ONE, nullable=False),
         pa.field("language", pa.large_string()),
-        pa.field("license", pa.large_string(), nullable=False),
+        pa.field("license", _ONE, nullable=False),
         pa.field("system", pa.large_string()),
         pa.field("history", pa.list_(TURN), nullable=False),
         pa.field("instruction", pa.large_string(), nullable=False),
@@ -51,9 +56,7 @@ def framed(text: pl.Expr) -> pl.Expr:
 
 def framed_history(history: pl.Expr) -> pl.Expr:
     """A history column as the frame of its turns' frames, user and assistant in turn; an empty one is `0:,`."""
-    turn = pl.concat_str(
-        framed(pl.element().struct.field("user")), framed(pl.element().struct.field("assistant"))
-    )
+    turn = pl.concat_str(framed(pl.element().struct.field("user")), framed(pl.element().struct.field("assistant")))
     return framed(history.list.eval(turn).list.join(""))
 
 

@@ -1,0 +1,338 @@
+"""Cutting raw files into blocks of whole rows, without reading what is in the rows.
+
+Where a block ends follows from the file alone (so many rows, or so many bytes), never from how the file is read or how
+many workers there are: a block becomes a shard, and the shards' bytes are promised to be the same.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, Final
+
+import msgspec
+import numpy as np
+
+from collectors.errors import SourceError
+
+ROWS: Final = 65_536
+BYTES: Final = 24 << 20
+"""A block ends at the first row end after so many rows or bytes, whichever comes first."""
+
+CHUNK: Final = 1 << 20
+BOM: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Block:
+    """A run of whole rows of one file: `length` bytes from `offset`, the first of them being row `first`.
+
+    `array` says that the rows are elements of a JSON array; `spans` are theirs, given where cutting had to go element by
+    element. `header` holds the column names of a CSV. `last` says that the file ends here. `data` are the bytes
+    themselves, where they cannot be read again from the file.
+    """
+
+    offset: int
+    length: int
+    first: int
+    rows: int
+    last: bool = False
+    array: bool = False
+    spans: tuple[tuple[int, int], ...] | None = None
+    header: tuple[str, ...] = ()
+    data: bytes | None = field(default=None, repr=False)
+
+
+Broken = Callable[[str], SourceError]
+
+
+def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) -> Iterator[Block]:
+    """Blocks of physical lines; `rows` counts all of them, blank ones too.
+
+    `keep` carries the bytes along; `limit` ends the file behind so many lines that are not blank.
+    """
+    start = first = lines = position = 0
+    kept: list[bytes] = []
+
+    def block(end: int, last: bool = False) -> Block:
+        data = b"".join(kept) if keep else None
+        return Block(offset=start, length=end - start, first=first, rows=lines, last=last, data=data)
+
+    for chunk in _chunks(stream, limit):
+        done = 0
+        while (end := _line_cut(chunk, done, ROWS - lines, start + BYTES - position)) >= 0:
+            lines += chunk.count(b"\n", done, end)
+            kept.append(chunk[done:end])
+            yield block(position + end)
+            start, first, lines, done, kept = position + end, first + lines, 0, end, []
+        lines += chunk.count(b"\n", done)
+        if keep:
+            kept.append(chunk[done:])
+        position += len(chunk)
+    if position > start:
+        yield block(position, last=True)
+
+
+def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
+    """The bytes of a file, or of its first `limit` lines that are not blank."""
+    if limit is None:
+        yield from iter(lambda: stream.read(CHUNK), b"")
+        return
+    lines: list[bytes] = []
+    for line in iter(stream.readline, b""):
+        lines.append(line)
+        limit -= bool(line.strip())
+        if not limit or len(lines) == 4096:
+            yield b"".join(lines)
+            lines = []
+        if not limit:
+            return
+    yield b"".join(lines)
+
+
+def _line_cut(chunk: bytes, done: int, rows: int, size: int) -> int:
+    """Where in `chunk[done:]` a block ends that takes `rows` more lines and is large enough at index `size`, else -1."""
+    ends = [chunk.find(b"\n", max(size, done)) + 1] if size < len(chunk) else [0]
+    if chunk.count(b"\n", done) >= rows:
+        breaks = np.flatnonzero(np.frombuffer(chunk, np.uint8)[done:] == 10)
+        ends.append(done + int(breaks[rows - 1]) + 1)
+    return min((end for end in ends if end), default=-1)
+
+
+class _Window:
+    """The part of a stream that is being looked at: `buffer`, which begins at byte `offset` of the file."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream, self.buffer, self.offset, self.ended = stream, b"", 0, False
+
+    def grow(self, size: int) -> bool:
+        """Read until the buffer holds `size` bytes or the file ends; whether anything came."""
+        before = len(self.buffer)
+        parts = [self.buffer]
+        while not self.ended and (missing := size - sum(map(len, parts))) > 0:
+            part = self.stream.read(max(missing, CHUNK))
+            self.ended = not part
+            parts.append(part)
+        self.buffer = b"".join(parts)
+        return len(self.buffer) > before
+
+    def drop(self, count: int) -> None:
+        """Forget the first `count` bytes."""
+        self.buffer = self.buffer[count:]
+        self.offset += count
+
+    def skip(self, pattern: re.Pattern[bytes]) -> bytes:
+        """Drop what `pattern` matches at the start, and return the byte behind it (nothing at the end)."""
+        while True:
+            match = pattern.match(self.buffer)
+            end = match.end() if match else 0
+            self.drop(end)
+            if self.buffer or not self.grow(CHUNK):
+                return self.buffer[:1]
+
+
+_SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_ELEMENT_END: Final = re.compile(rb"[}\]][ \t\r\n]*,")
+_NEXT: Final = re.compile(rb"[}\]][ \t\r\n]*(?=,[ \t\r\n]*[{\[]|\][ \t\r\n]*$)")
+_RUN: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def array_blocks(
+    stream: BinaryIO, broken: Broken, keep: bool = False, limit: int | None = None
+) -> Iterator[Block]:
+    """Blocks of the elements of one JSON array, never whole in memory; `broken` words the error of a file cut short.
+
+    The stream stands before the `[`. An element that is no JSON costs itself: the next sound one is searched for.
+    """
+    window = _Window(stream)
+    window.skip(re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*"))
+    window.drop(1)
+    first = 0
+    while True:
+        mark = window.skip(_SPACE)
+        if mark == b"]":
+            break
+        if not mark:
+            raise broken(f"ends behind element {first - 1}, without the closing bracket")
+        spans, quick = _run(window, broken, first)
+        spans = spans if limit is None else spans[: limit - first]
+        length = spans[-1][1]
+        yield Block(
+            offset=window.offset,
+            length=length,
+            first=first,
+            rows=len(spans),
+            array=True,
+            spans=None if quick else tuple(spans),
+            data=window.buffer[:length] if keep else None,
+        )
+        first += len(spans)
+        if first == limit:
+            return
+        window.drop(length)
+        if window.skip(_SPACE) == b",":
+            window.drop(1)
+    window.drop(1)
+    if window.skip(_SPACE):
+        raise broken("holds more behind its array")
+
+
+def _run(window: _Window, broken: Broken, first: int) -> tuple[list[tuple[int, int]], bool]:
+    """The spans of the elements of one block at the start of the window, and whether they are all sound JSON."""
+    window.grow(BYTES)
+    for match in _cuts(window):
+        run = window.buffer[: match + 1]
+        try:
+            elements = _RUN.decode(b"[" + run + b"]")
+        except (msgspec.DecodeError, RecursionError):
+            continue
+        spans, position = [], 0
+        for element in elements[:ROWS]:
+            raw = bytes(element)
+            position = run.index(raw, position)
+            spans.append((position, position + len(raw)))
+            position += len(raw)
+        if spans:
+            return spans, True
+    return _walk(window, broken, first), False
+
+
+def _cuts(window: _Window) -> Iterator[int]:
+    """Places where an element may end, the last few of the window, from the right; the array's own end is one."""
+    if window.ended and (end := window.buffer.rstrip()).endswith(b"]"):
+        yield len(end[:-1].rstrip()) - 1
+    size = len(window.buffer)
+    found = [match.start() for match in _ELEMENT_END.finditer(window.buffer, max(0, size - (1 << 18)))]
+    yield from reversed(found[-8:])
+
+
+def _walk(window: _Window, broken: Broken, first: int) -> list[tuple[int, int]]:
+    """The spans of the elements of one block, found one by one; an unsound one reaches to where a sound one begins."""
+    decoder = json.JSONDecoder()
+    spans: list[tuple[int, int]] = []
+    position = 0
+    while len(spans) < ROWS and position < BYTES:
+        found = _SPACE.match(window.buffer, position)
+        start = found.end() if found else position
+        if start >= len(window.buffer) and not window.grow(len(window.buffer) + CHUNK):
+            break
+        if window.buffer[start : start + 1] == b"]":
+            break
+        end = _element(window, decoder, start)
+        if end is None:
+            if spans:
+                break  # What was found is a block; the cut element is met again at the start of the next one.
+            raise broken(f"ends in the middle of element {first + len(spans)}; the file is cut short, fetch it again")
+        spans.append((start, end))
+        behind = _SPACE.match(window.buffer, end)
+        position = behind.end() if behind else end
+        if window.buffer[position : position + 1] == b",":
+            position += 1
+    return spans
+
+
+def _element(window: _Window, decoder: json.JSONDecoder, start: int) -> int | None:
+    """The end of the element at `start`, sound or not; None when the file ends within it."""
+    size = 1 << 16
+    while True:
+        # surrogateescape keeps every byte, so that characters can be counted back to bytes.
+        text = window.buffer[start : start + size].decode("utf-8", "surrogateescape")
+        try:
+            _, end = decoder.raw_decode(text)
+            if end < len(text) or (window.ended and start + size >= len(window.buffer)):
+                return start + len(text[:end].encode("utf-8", "surrogateescape"))
+        except (ValueError, RecursionError):
+            pass
+        if start + size >= len(window.buffer) and not window.grow(start + 2 * size):
+            break
+        if size > 2 * BYTES:
+            break
+        size *= 2
+    for match in _NEXT.finditer(window.buffer, start):
+        rest = _SPACE.match(window.buffer, match.end() + 1)
+        if window.buffer[match.end() : match.end() + 1] == b"]" or (rest and _begins(window, decoder, rest.end())):
+            return match.end()
+    return None
+
+
+def _begins(window: _Window, decoder: json.JSONDecoder, start: int) -> bool:
+    """Whether a sound element begins at `start`."""
+    text = window.buffer[start : start + (1 << 20)].decode("utf-8", "surrogateescape")
+    try:
+        decoder.raw_decode(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def csv_blocks(stream: BinaryIO, encoding: str, keep: bool = False, limit: int | None = None) -> Iterator[Block]:
+    """Blocks of CSV records behind the header, cut where Python's csv module ends a record.
+
+    The scan runs on bytes: in UTF-8 and GB18030 no byte of a longer character is a quote, a comma or a line break.
+    """
+    lines = iter(stream.readline, b"")
+    head = b"".join(_record(lines))
+    text = head.removeprefix(BOM).decode(encoding, errors="replace").strip()
+    header = tuple(name.strip().strip('"') for name in text.split(","))
+    start, first, rows, position = len(head), 0, 0, len(head)
+    kept: list[bytes] = []
+
+    def block() -> Block:
+        data = b"".join(kept) if keep else None
+        return Block(offset=start, length=position - start, first=first, rows=rows, header=header, data=data)
+
+    while first + rows != limit and (record := _record(lines)):
+        position += sum(map(len, record))
+        rows += record not in ([b"\n"], [b"\r\n"])
+        if keep:
+            kept += record
+        if rows == ROWS or position - start >= BYTES:
+            yield block()
+            start, first, rows, kept = position, first + rows, 0, []
+    if rows:
+        yield block()
+
+
+def csv_records(data: bytes) -> Iterator[bytes]:
+    """The records of a run of whole CSV records, blank lines left out."""
+    lines = iter(data.splitlines(keepends=True)) if b"\r" not in data else iter(re.findall(rb"[^\n]*\n|[^\n]+$", data))
+    while record := _record(lines):
+        if record not in ([b"\n"], [b"\r\n"]):
+            yield b"".join(record)
+
+
+def _record(lines: Iterator[bytes]) -> list[bytes]:
+    """The physical lines of the next record, none at the end."""
+    taken: list[bytes] = []
+    quoted = False
+    for line in lines:
+        taken.append(line)
+        if b'"' in line:
+            quoted = _quoted_after(line, quoted)
+        if not quoted:
+            break
+    return taken
+
+
+_FIELD: Final = re.compile(rb'"(?:[^"]|"")*("?)|[^,\n]*')
+
+
+def _quoted_after(line: bytes, quoted: bool) -> bool:
+    """Whether a line leaves a quoted field open, as csv.reader (not strict) sees it; `quoted`: it begins inside one.
+
+    A quote opens only as a field's first byte. Behind a closing quote the rest of the field is plain text.
+    """
+    position = 0
+    if quoted:
+        line = b'"' + line
+    while position < len(line):
+        match = _FIELD.match(line, position)
+        assert match is not None  # the second alternative matches anything
+        if line[position : position + 1] == b'"' and not match[1]:
+            return True
+        position = match.end()
+        comma = line.find(b",", position)
+        if comma < 0:
+            return False
+        position = comma + 1
+    return False

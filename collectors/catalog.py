@@ -1,0 +1,142 @@
+"""catalog.yaml: every source (where it is, how its files read, its tags and licence) and every mixture."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from collectors.errors import CatalogError, nearest
+from collectors.mixture import Mixture
+from collectors.nodes import Node, parsed, read_yaml
+
+Lang = Literal["EN", "CN", "ML"]
+Task = Literal["MT", "TS"]
+Gen = Literal["HG", "SI", "MIX", "COL"]
+Format = Literal["json", "csv", "tsv"]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Names = str | list[str]
+
+
+class Columns(Node):
+    """A mapping from native fields to the record; of several native names the first that is present counts."""
+
+    instruction: Names
+    output: Names
+    input: Names = []
+    rationale: Names = []
+    system: Names = []
+    rejected: Names = []
+    extra: list[str] = []
+
+
+class Files(Node):
+    """Raw files that one glob names (as `Path.glob` reads it), and where they differ from their source."""
+
+    glob: str
+    lang: Lang | None = None
+    task: Task | None = None
+    gen: Gen | None = None
+    format: Format | None = None
+    encoding: str | None = None
+    columns: Columns | None = None
+    collector: str | None = None
+
+
+class Origin(Node):
+    """A place upstream keeps the files: a Hub dataset or a GitHub repository, at a revision, and paths in it."""
+
+    hub: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
+    github: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
+    revision: str = "main"
+    paths: Annotated[list[str], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "Origin":
+        if (self.hub is None) == (self.github is None):
+            raise ValueError("give either hub or github")
+        return self
+
+
+class Source(Node):
+    """One instruction source; the mapping is `columns`, or `collector`, a module of `collectors/` by name."""
+
+    title: str
+    about: str
+    homepage: Annotated[str, Field(pattern=r"^https://\S+$")]
+    origins: list[Origin]
+    files: Annotated[list[Files], Field(min_length=1)]
+    format: Format = "json"
+    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    lang: Lang
+    task: Task
+    gen: Gen
+    license: str
+    terms: list[str] = []
+    rows: int | None = None
+    columns: Columns | None = None
+    collector: str | None = None
+    template: str = "plain"
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _globs(cls, files: object) -> object:
+        return [{"glob": one} if isinstance(one, str) else one for one in files] if isinstance(files, list) else files
+
+    @model_validator(mode="after")
+    def _one_mapping(self) -> "Source":
+        for one in self.files:
+            if (one.columns or self.columns or one.collector or self.collector) is None:
+                raise ValueError(f"files {one.glob}: give columns or a collector")
+            if (one.columns and one.collector) or (self.columns and self.collector):
+                raise ValueError(f"files {one.glob}: give columns or a collector, not both")
+        return self
+
+
+class Catalog(Node):
+    """The whole of catalog.yaml, sources and mixtures in the order of the file."""
+
+    sources: dict[Key, Source]
+    mixtures: dict[str, Mixture] = {}
+
+    @model_validator(mode="after")
+    def _known_sources(self) -> "Catalog":
+        for name, mixture in self.mixtures.items():
+            for part in mixture.parts:
+                if part.source not in self.sources:
+                    raise ValueError(f"mixtures.{name}: unknown source {part.source}; {self._near(part.source)}")
+        return self
+
+    def _near(self, name: str) -> str:
+        return nearest(name, self.sources)
+
+    def chosen(self, names: list[str]) -> dict[str, Source]:
+        """The named sources, in the catalog's order; all of them when none is named."""
+        for name in names:
+            if name not in self.sources:
+                raise CatalogError(f"unknown source {name}; {self._near(name)}")
+        return {name: source for name, source in self.sources.items() if not names or name in names}
+
+    def mixture(self, name: str) -> tuple[str, Mixture]:
+        """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under."""
+        if name in self.mixtures:
+            return name, self.mixtures[name]
+        path = Path(name)
+        if path.suffix in {".yaml", ".yml"} or "/" in name:
+            mixture = parsed(Mixture, read_yaml(path), name)
+            for part in mixture.parts:
+                if part.source not in self.sources:
+                    raise CatalogError(f"{name}: unknown source {part.source}; {self._near(part.source)}")
+            return path.stem, mixture
+        raise CatalogError(
+            f"unknown mixture {name}; {nearest(name, self.mixtures)} (or give the path of a .yaml mixture file)"
+        )
+
+
+def load(path: Path | None = None) -> Catalog:
+    """The catalog at `path`, else catalog.yaml of the working folder, else the one beside the packages."""
+    if path is None:
+        places = [Path("catalog.yaml"), Path(__file__).resolve().parent.parent / "catalog.yaml"]
+        path = next((place for place in places if place.is_file()), None)
+        if path is None:
+            raise CatalogError(f"no catalog: none of {', '.join(map(str, places))} is there; name one with --catalog")
+    return parsed(Catalog, read_yaml(path), str(path))

@@ -1,0 +1,145 @@
+"""Raw files: which of a folder a source claims, and their bytes, decompressed, hashed and looked at before use."""
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Final, cast
+
+from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
+from collectors.errors import SourceError
+from collectors.nodes import Node
+
+HEAD: Final = 65_536
+"""Bytes of a file that are looked at before it is read."""
+
+
+class RawFile(Node):
+    """One claimed file with all that its catalog entry says of it."""
+
+    path: Path
+    subset: str
+    source: str
+    lang: Lang
+    task: Task
+    gen: Gen
+    license: str
+    format: Format
+    encoding: str
+    columns: Columns | None
+    collector: str | None
+
+
+def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], list[str]]:
+    """The files of `folder` that the source's globs name, in the order of their subsets, and the others' subsets.
+
+    Of two globs that name a file the first counts. `SourceError` when the folder is not there or nothing is claimed.
+    """
+    if not folder.is_dir():
+        raise SourceError(f"{name}: no folder {folder}; put upstream's files there, or name another place with --from")
+    found: dict[str, Files] = {}
+    for files in source.files:
+        for path in folder.glob(files.glob):
+            if path.is_file():
+                found.setdefault(path.relative_to(folder).as_posix(), files)
+    if not found:
+        globs = ", ".join(files.glob for files in source.files)
+        raise SourceError(f"{name}: no file in {folder} matches {globs}")
+    others = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - found.keys()
+    return [_raw_file(name, source, folder, subset, found[subset]) for subset in sorted(found)], sorted(others)
+
+
+def _raw_file(name: str, source: Source, folder: Path, subset: str, files: Files) -> RawFile:
+    own = files.columns or files.collector
+    return RawFile(
+        path=folder / subset,
+        subset=subset,
+        source=name,
+        lang=files.lang or source.lang,
+        task=files.task or source.task,
+        gen=files.gen or source.gen,
+        license=source.license,
+        format=files.format or source.format,
+        encoding=files.encoding or source.encoding,
+        columns=files.columns if own else source.columns,
+        collector=files.collector if own else source.collector,
+    )
+
+
+class Hashing(io.RawIOBase):
+    """A file whose bytes are hashed as they are read, once, from its start to its end."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self.handle = handle
+        self.sha256 = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """It can be read, and nothing else."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read and hash up to `len(buffer)` bytes."""
+        count = self.handle.readinto(buffer)  # type: ignore[attr-defined]
+        self.sha256.update(buffer[:count])
+        return cast(int, count)
+
+    def drained(self) -> str:
+        """The sha256 of the whole file, read to its end if need be."""
+        while block := self.handle.read(1 << 20):
+            self.sha256.update(block)
+        return self.sha256.hexdigest()
+
+
+def compressed(head: bytes) -> bool:
+    """Whether a file that begins so is a gzip."""
+    return head.startswith(b"\x1f\x8b")
+
+
+@contextmanager
+def opened(file: RawFile, handle: BinaryIO) -> Iterator[tuple[io.BufferedReader, bool]]:
+    """The bytes of a claimed file whose raw `handle` is at its start, and whether they had to be decompressed.
+
+    `SourceError` for what cannot be meant: an empty file, a Git LFS pointer, another encoding, a gzip cut short.
+    """
+    raw = io.BufferedReader(cast(io.RawIOBase, handle), buffer_size=1 << 20)
+    packed = compressed(raw.peek(HEAD)[:HEAD])
+    stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 20) if packed else raw
+    with telling(file):
+        inspect(file, stream.peek(HEAD)[:HEAD])
+        yield stream, packed
+
+
+@contextmanager
+def telling(file: RawFile) -> Iterator[None]:
+    """Turn what the system or a decompressor says about a raw file into one `SourceError`."""
+    where = f"{file.source}: {file.path}"
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise SourceError(f"{where}: the gzip is cut short or damaged ({error}); fetch it again") from None
+
+
+def inspect(file: RawFile, head: bytes) -> None:
+    """Refuse a file whose first bytes show that it is not what its catalog entry says."""
+    where = f"{file.source}: {file.path}"
+    if not head.strip():
+        raise SourceError(f"{where}: is empty; fetch it again, or remove it")
+    if head.startswith(b"version https://git-lfs"):
+        raise SourceError(f"{where}: is a Git LFS pointer, not the data; run git lfs pull, or fetch the file itself")
+    if other := _other_encoding(head, file.encoding):
+        raise SourceError(f"{where}: is {other}, but the catalog says {file.encoding}; convert it, or mend the catalog")
+
+
+def _other_encoding(head: bytes, declared: str) -> str | None:
+    """What a file beginning with `head` is encoded in, when that is clearly not the declared encoding."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head[:4]:
+        return "UTF-16 or UTF-32"
+    text = head.decode("utf-8", errors="replace")
+    # The last character may be cut by the end of `head`.
+    broken, sound = text[:-1].count("\N{REPLACEMENT CHARACTER}"), sum(map("\x7f".__lt__, text))
+    if declared == "utf-8":
+        return "no UTF-8 (GB18030?)" if broken >= 8 and 2 * broken > sound else None
+    return "UTF-8" if sound and not broken else None

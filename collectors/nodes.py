@@ -1,0 +1,94 @@
+"""Configuration read from YAML: strict nodes, and every mistake told in one line."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from collectors.errors import CatalogError, nearest
+
+
+class Node(BaseModel):
+    """A frozen piece of configuration; a key it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+N = TypeVar("N", bound=Node)
+
+
+class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+    """Safe YAML in which a key that stands twice is an error, not a silent overwrite."""
+
+
+def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key, _ in node.value:
+        name = loader.construct_object(key, deep=True)
+        if name in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", key.start_mark)
+        seen.add(name)
+    return dict(loader.construct_pairs(node, deep=True))
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; `CatalogError` when it is missing, not UTF-8 or not YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+    except OSError as error:
+        raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise CatalogError(f"{path}: is not UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        raise CatalogError(f"{path}:{line} {getattr(error, 'problem', None) or 'is not YAML'}") from None
+
+
+def parsed(model: type[N], data: Any, where: str) -> N:
+    """`data` as a node of type `model`; `CatalogError` names `where`, the key, and the nearest known key or the rule."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise CatalogError(f"{where}: {_first(error, model)}") from None
+
+
+def _first(error: ValidationError, model: type[Node]) -> str:
+    """The first mistake: its place, what is wrong there, and how many more there are."""
+    problems = error.errors(include_url=False)
+    # An unknown key is the cause more often than the missing one that it was meant to be.
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    place = ".".join(str(step) for step in problem["loc"] if not str(step).startswith(("function-", "list[", "str")))
+    if problem["type"] == "extra_forbidden":
+        owner = _owner(model, problem["loc"][:-1])
+        keys = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
+        text = f"unknown key; {nearest(str(problem['loc'][-1]), keys)}"
+    elif problem["type"] == "missing":
+        text = "is needed and missing"
+    else:
+        text = problem["msg"].removeprefix("Value error, ")
+        if "input" in problem and not isinstance(problem["input"], dict | list):
+            text += f" (found {problem['input']!r})"
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return f"{place}: {text}{more}" if place else f"{text}{more}"
+
+
+def _owner(model: type[Node], steps: tuple[int | str, ...]) -> type[Node] | None:
+    """The node type that the path `steps` leads to below `model`."""
+    found: list[type[Node]] = [model]
+    for step in steps:
+        field = found[-1].model_fields.get(str(step))
+        if field is None:
+            continue
+        found.extend(_nodes_in(field.annotation))
+    return found[-1]
+
+
+def _nodes_in(annotation: Any) -> list[type[Node]]:
+    if isinstance(annotation, type) and issubclass(annotation, Node):
+        return [annotation]
+    return [node for inner in getattr(annotation, "__args__", ()) for node in _nodes_in(inner)]

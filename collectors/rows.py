@@ -1,0 +1,351 @@
+"""From a block of raw bytes to a frame of native columns, in the schema a source declares.
+
+JSON has a fast path and an exact one. The fast path (pyarrow) takes a whole block and is used only where it is known to
+say what the exact one would; the exact path (msgspec) goes row by row, so that a bad row costs itself and nothing else.
+Nothing is inferred: a field that is not declared is not read, and a declared one has its type or the row is rejected.
+"""
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+import pyarrow.json as pj
+
+from collectors.blocks import BOM, Block, csv_records
+
+RAW_JSON: Final = pl.Binary
+"""Declares a field of no one type: the column holds the value's JSON text, as it stands in the file."""
+
+Schema = dict[str, pl.DataType | type[pl.DataType]]
+
+UNPARSABLE: Final = "unparsable"
+MISSING: Final = "missing field"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rows:
+    """The rows of a block: `frame` has the declared columns and `row` (ordinal in the file) of the readable ones.
+
+    `bad` gives the others as (index in the block, reason); `texts` every row's bytes, by that index; `ordinals` are
+    theirs in the file; `count` is the number of raw rows, and `cut` is set when the file ends inside the last one.
+    """
+
+    frame: pl.DataFrame
+    bad: list[tuple[int, str]]
+    texts: Sequence[bytes]
+    first: int
+    count: int
+    cut: int | None = None
+
+
+class Lines(Sequence[bytes]):
+    """The physical lines of a block, split when the first of them is asked for."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._lines: list[bytes] | None = None
+
+    def split(self) -> list[bytes]:
+        """All lines, without their line breaks."""
+        if self._lines is None:
+            self._lines = self.data.removesuffix(b"\n").split(b"\n")
+        return self._lines
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.split()[index]
+
+    def __len__(self) -> int:
+        return len(self.split())
+
+
+# --- JSON ---------------------------------------------------------------------------------------------------------
+
+
+def json_lines(data: bytes, block: Block, schema: Schema) -> Rows:
+    """A block of JSON Lines; a blank line is no row, but counts in the ordinals."""
+    if block.first == 0:
+        data = data.removeprefix(BOM)
+    lines = Lines(data)
+    frame = fast(data, block.rows, schema)
+    if frame is not None:
+        return Rows(frame=_numbered(frame, block.first), bad=[], texts=lines, first=block.first, count=frame.height)
+    kept = [(index, line) for index, line in enumerate(lines.split()) if line.strip(b" \t\r")]
+    values, good, bad = exact([line for _, line in kept], schema)
+    frame = _frame(values, schema, [block.first + kept[index][0] for index in good])
+    cut = None
+    if block.last and bad and not data.endswith(b"\n") and bad[-1][0] == len(kept) - 1 and _is_cut(kept[-1][1]):
+        cut = block.first + kept[-1][0]
+    return Rows(
+        frame=frame,
+        bad=[(kept[index][0], reason) for index, reason in bad],
+        texts=lines,
+        first=block.first,
+        count=len(kept),
+        cut=cut,
+    )
+
+
+def _is_cut(line: bytes) -> bool:
+    """Whether a line that does not parse is the beginning of an object whose end is missing."""
+    text = line.strip()
+    if not text.startswith(b"{") or text.endswith(b"}"):
+        return False
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return "truncated" in str(error)
+    return False
+
+
+def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
+    """A block of the elements of a JSON array."""
+    if block.spans is None:
+        raw = msgspec.json.decode(b"[" + data + b"]", type=list[msgspec.Raw])
+        elements = [bytes(element) for element in raw]
+        # Sound JSON holds line breaks between its tokens only, so they may be blanks.
+        flat = b"\n".join(elements) if b"\n" not in data and b"\r" not in data else b"\n".join(map(_one_line, elements))
+        frame = fast(flat + b"\n", len(elements), schema)
+        if frame is not None:
+            return Rows(
+                frame=_numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements)
+            )
+    else:
+        elements = [data[start:end] for start, end in block.spans]
+    values, good, bad = exact(elements, schema)
+    frame = _frame(values, schema, [block.first + index for index in good])
+    return Rows(frame=frame, bad=bad, texts=elements, first=block.first, count=len(elements))
+
+
+def _one_line(element: bytes) -> bytes:
+    return element.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+def fast(data: bytes, rows: int, schema: Schema) -> pl.DataFrame | None:
+    """All of a block by pyarrow, or None where that could differ from the exact path.
+
+    pyarrow refuses wrong types, unknown escapes, lone surrogates and keys that stand twice. What it would let pass is
+    looked for first: text that is no UTF-8, NaN, and lines that are not exactly one object (it would also crash on a
+    line that is just `null`).
+    """
+    if not _plain(schema) or b"NaN" in data or b"Infinity" in data:
+        return None
+    if not data.endswith(b"\n"):
+        data += b"\n"
+    openings = data.count(b"\n{") + data.startswith(b"{")
+    if not openings == rows == data.count(b"}\n") + data.count(b"}\r\n"):
+        return None
+    try:
+        pa.array([data], pa.large_binary()).cast(pa.large_string())
+        table = pj.read_json(
+            pa.BufferReader(data),
+            read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pj.ParseOptions(explicit_schema=_arrow(schema), unexpected_field_behavior="ignore"),
+        )
+    except (pa.ArrowInvalid, pa.ArrowCapacityError):
+        return None
+    if table.num_rows != rows:
+        return None
+    return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))
+
+
+def _plain(schema: Schema) -> bool:
+    return all(dtype != RAW_JSON and "Binary" not in str(dtype) for dtype in schema.values())
+
+
+def _arrow(schema: Schema) -> pa.Schema:
+    empty = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+    return pa.schema([pa.field(column.name, _narrow(column.type)) for column in empty.schema])
+
+
+def _narrow(kind: pa.DataType) -> pa.DataType:
+    """The type as pyarrow's JSON reader knows it: 32-bit offsets, which a block never outgrows."""
+    if pa.types.is_large_list(kind):
+        return pa.list_(_narrow(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(one.name, _narrow(one.type)) for one in kind])
+    return pa.string() if pa.types.is_large_string(kind) else kind
+
+
+def exact(texts: Sequence[bytes], schema: Schema) -> tuple[list[Any], list[int], list[tuple[int, str]]]:
+    """Row by row: the readable rows' values, their indices, and (index, reason) of the others."""
+    names = {f"f{index}": name for index, name in enumerate(schema)}
+    typed = msgspec.defstruct(
+        "Row", [(key, _typed(schema[name]), None) for key, name in names.items()], rename=names, gc=False
+    )
+    decode = msgspec.json.Decoder(typed).decode
+    values: list[Any] = []
+    good: list[int] = []
+    bad: list[tuple[int, str]] = []
+    checked = _utf8(texts)
+    for index, text in enumerate(texts):
+        try:
+            if not checked:
+                text.decode()
+            row = decode(text)
+        except msgspec.ValidationError:
+            row = _converted(text, schema)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            row = UNPARSABLE
+        except RecursionError:
+            row = _deep(text, schema)
+        if isinstance(row, str):
+            bad.append((index, row))
+        else:
+            values.append(row)
+            good.append(index)
+    return values, good, bad
+
+
+def _utf8(texts: Iterable[bytes]) -> bool:
+    try:
+        b"\n".join(texts).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _typed(dtype: pl.DataType | type[pl.DataType]) -> Any:
+    """The Python type msgspec decodes a declared field to; struct fields may be missing or null."""
+    if isinstance(dtype, pl.List):
+        return list[_typed(dtype.inner)] | None  # type: ignore[misc]
+    if isinstance(dtype, pl.Struct):
+        names = {f"f{index}": one.name for index, one in enumerate(dtype.fields)}
+        fields = [(f"f{index}", _typed(one.dtype), None) for index, one in enumerate(dtype.fields)]
+        return msgspec.defstruct("Inner", fields, rename=names, gc=False) | None
+    return msgspec.Raw | None if dtype == RAW_JSON else str | None
+
+
+def _converted(text: bytes, schema: Schema) -> Any:
+    """A row that is not of the declared types: a number is text as it is written, anything else rejects the row."""
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        values = [_value(fields.get(name), dtype) for name, dtype in schema.items()]
+    except (msgspec.ValidationError, TypeError):
+        return MISSING
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return UNPARSABLE
+    return tuple(values)
+
+
+def _value(raw: msgspec.Raw | None, dtype: pl.DataType | type[pl.DataType]) -> Any:
+    """One declared value; `TypeError` when it is of another kind."""
+    text = b"null" if raw is None else bytes(raw)
+    if text == b"null":
+        return None
+    if dtype == RAW_JSON:
+        return text
+    if isinstance(dtype, pl.List):
+        return [_value(one, dtype.inner) for one in msgspec.json.decode(text, type=list[msgspec.Raw])]
+    if isinstance(dtype, pl.Struct):
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        return {one.name: _value(fields.get(one.name), one.dtype) for one in dtype.fields}
+    if text[:1] == b'"':
+        return msgspec.json.decode(text, type=str)
+    if text[:1] in b"-0123456789":
+        return text.decode()
+    raise TypeError
+
+
+def _deep(text: bytes, schema: Schema) -> Any:
+    """A row nested deeper than msgspec follows: sound all the same where pyarrow, which knows no limit, reads it."""
+    frame = fast(text.strip() + b"\n", 1, schema)
+    return UNPARSABLE if frame is None else frame.row(0)
+
+
+def _frame(values: list[Any], schema: Schema, ordinals: list[int]) -> pl.DataFrame:
+    """Decoded rows (structs or tuples in the schema's order) as columns."""
+    rows = [msgspec.structs.astuple(value) if isinstance(value, msgspec.Struct) else value for value in values]
+    columns = list(zip(*rows, strict=True)) if rows else [()] * len(schema)
+    series = [
+        pl.Series(name, [_plain_value(value, dtype) for value in column] if _nested(dtype) else column, dtype=dtype)
+        for (name, dtype), column in zip(schema.items(), columns, strict=True)
+    ]
+    return pl.DataFrame([*series, pl.Series("row", ordinals, dtype=pl.UInt64)])
+
+
+def _nested(dtype: pl.DataType | type[pl.DataType]) -> bool:
+    return dtype == RAW_JSON or isinstance(dtype, pl.List | pl.Struct)
+
+
+def _plain_value(value: Any, dtype: pl.DataType | type[pl.DataType]) -> Any:
+    """A decoded value in the shape polars builds columns from."""
+    if value is None or isinstance(value, str | bytes):
+        return value
+    if isinstance(value, msgspec.Raw):
+        text = bytes(value)
+        return None if text == b"null" else text
+    if isinstance(dtype, pl.List):
+        return [_plain_value(one, dtype.inner) for one in value]
+    assert isinstance(dtype, pl.Struct)  # no other dtype is nested
+    if isinstance(value, msgspec.Struct):
+        value = dict(zip((one.name for one in dtype.fields), msgspec.structs.astuple(value), strict=True))
+    return {one.name: _plain_value(value[one.name], one.dtype) for one in dtype.fields}
+
+
+def _numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
+    return frame.with_columns(pl.int_range(first, first + frame.height, dtype=pl.UInt64).alias("row"))
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def tsv_lines(data: bytes, block: Block, schema: Schema) -> Rows:
+    """A block of lines cut at tabs and nothing else: quotes are data. The columns are the schema's, by position."""
+    if block.first == 0:
+        data = data.removeprefix(BOM)
+    lines = Lines(data)
+    cells: list[list[str] | str | None] = []
+    for line in lines.split():
+        try:
+            cells.append(line.decode().split("\t") if line.strip(b" \r") else None)
+        except UnicodeDecodeError:
+            cells.append(UNPARSABLE)
+    return _table(cells, lines, block, schema, list(schema))
+
+
+def csv_rows(data: bytes, block: Block, schema: Schema, encoding: str) -> Rows:
+    """A block of CSV records, each field as Python's csv module reads it; the columns go by the header's names."""
+    csv.field_size_limit(sys.maxsize)
+    texts = list(csv_records(data))
+    try:
+        cells: list[Any] = [row for row in csv.reader(io.StringIO(data.decode(encoding), newline="\n")) if row]
+    except (UnicodeDecodeError, csv.Error):
+        cells = [_csv_record(text, encoding) for text in texts]
+    assert len(cells) == len(texts)  # the cutter and the reader know the same records
+    return _table(cells, texts, block, schema, list(block.header))
+
+
+def _csv_record(text: bytes, encoding: str) -> list[str] | str:
+    try:
+        return next(csv.reader([text.decode(encoding)]))
+    except (UnicodeDecodeError, csv.Error):
+        return UNPARSABLE
+
+
+def _table(cells: Sequence[Any], texts: Sequence[bytes], block: Block, schema: Schema, header: list[str]) -> Rows:
+    """Rows of cells (a string instead is a reject's reason, None no row at all) as the declared columns."""
+    bad: list[tuple[int, str]] = []
+    good: list[int] = []
+    for index, row in enumerate(cells):
+        if isinstance(row, str):
+            bad.append((index, row))
+        elif row is not None and len(row) != len(header):
+            bad.append((index, MISSING))
+        elif row is not None:
+            good.append(index)
+    columns = list(zip(*(cells[index] for index in good), strict=True)) if good else [()] * len(header)
+    series = [pl.Series(name, columns[header.index(name)], dtype=pl.String) for name in schema]
+    ordinals = pl.Series("row", [block.first + index for index in good], dtype=pl.UInt64)
+    return Rows(
+        frame=pl.DataFrame([*series, ordinals]), bad=bad, texts=texts, first=block.first, count=len(good) + len(bad)
+    )

@@ -1,0 +1,79 @@
+"""Runs independent pieces of work, in this process or in several, and hands their results back in order.
+
+Results never depend on how many workers there are: a piece carries all it needs and a result says all it did.
+"""
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
+from types import TracebackType
+from typing import TypeVar
+
+from collectors.errors import SuriError
+
+Piece = TypeVar("Piece")
+Result = TypeVar("Result")
+
+
+def cores() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Engine:
+    """A pool of `workers` local processes, started when there is more than one piece to work on.
+
+    One engine serves a whole command, so that processes are started once. Pieces are drawn from their iterable only as
+    workers become free: `2 * workers` of them are under way at most, which bounds the memory.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or cores()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def map(self, work: Callable[[Piece], Result], pieces: Iterable[Piece]) -> Iterator[Result]:
+        """`work` over `pieces`, results in the pieces' order; what a piece raises is raised here.
+
+        `work` is a module-level function. A single piece is worked on here and now.
+        """
+        iterator = iter(pieces)
+        first = list(islice(iterator, 2))
+        if self.workers == 1 or len(first) < 2:
+            yield from map(work, chain(first, iterator))
+            return
+        pool = self._started()
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for piece in chain(first, iterator):
+                waiting.append(pool.submit(work, piece))
+                if len(waiting) >= 2 * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise SuriError(
+                "a worker process died, most likely for want of memory; try again with fewer --workers"
+            ) from None
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            # polars reads its number of threads when it is first imported, in the worker; a fork would copy its locks.
+            os.environ["POLARS_MAX_THREADS"] = str(max(1, cores() // self.workers))
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+        return self._pool

@@ -1,0 +1,154 @@
+"""What a mixture decides by: the ids, the lineage and the tags of records, without their text.
+
+A record costs 21 bytes here once it is read, so that ten million of them are decided on in one process.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from collectors.errors import ArtefactError
+from collectors.mixture import Part
+from collectors.record import SCHEMA, keyed
+from pipeline import shards
+from pipeline.engine import Engine
+
+Numbers = npt.NDArray[np.uint32]
+Halves = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+DRAWN_AT_ONCE: Final = 1 << 18
+"""Ids turned back into text at a time, which bounds the memory of a draw."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """The records a mixture is chosen from, one entry each; the parts lie one after another, a part's shards too.
+
+    `ids` has the shape (records, 2): the upper and the lower half of each id. `age` is the record's place in the order
+    of part, subset, row and part of the row, which does not depend on how records are cut into shards. `admitted` says
+    whether the part's `where` lets the record in. `parts` are the entries of each part, `pieces` those of each shard
+    with the number of its part.
+    """
+
+    ids: Halves
+    age: Numbers
+    admitted: Flags
+    parts: tuple[slice, ...]
+    pieces: tuple[tuple[int, Path, slice], ...]
+
+
+def read(parts: Sequence[Part], folders: Sequence[Path], records: Sequence[int], engine: Engine) -> Keys:
+    """The keys of the records in `folders`, one a part, with as many `records` as their manifests tell of.
+
+    Raises `ArtefactError` when a shard cannot be read or a folder holds other numbers of records.
+    """
+    listed = [shards.paths(folder) for folder in folders]
+    jobs = [(path, part.where.allowed()) for part, paths in zip(parts, listed, strict=True) for path in paths]
+    results = engine.map(_read, jobs)
+    total = sum(records)
+    ids, age, admitted = np.empty((total, 2), np.uint64), np.empty(total, np.uint32), np.empty(total, np.bool_)
+    spans, pieces, start = [], [], 0
+    for number, (folder, paths, count) in enumerate(zip(folders, listed, records, strict=True)):
+        found = [next(results) for _ in paths]
+        span = slice(start, start + count)
+        if sum(len(shard.row) for shard in found) != count:
+            raise ArtefactError(
+                f"{folder}: its shards do not hold the {count:,} records its manifest tells of; "
+                f"delete it and run make corpus SOURCES={folder.name}"
+            )
+        if found:
+            age[span] = _ages(found) + np.uint32(start)
+            np.concatenate([shard.ids for shard in found], out=ids[span])
+            np.concatenate([shard.admitted for shard in found], out=admitted[span])
+        for path, shard in zip(paths, found, strict=True):
+            pieces.append((number, path, slice(start, start + len(shard.row))))
+            start += len(shard.row)
+        spans.append(span)
+    return Keys(ids=ids, age=age, admitted=admitted, parts=tuple(spans), pieces=tuple(pieces))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shard:
+    """The keys of one shard; `subset` is a place in `subsets`."""
+
+    ids: Halves
+    subsets: list[str]
+    subset: Numbers
+    row: npt.NDArray[np.uint64]
+    part: npt.NDArray[np.uint16]
+    admitted: Flags
+
+
+def _read(piece: tuple[Path, dict[str, list[str]]]) -> _Shard:
+    """The keys of one shard; a null tag is none of the values that `where` names."""
+    path, where = piece
+    digits = pl.col("id").str.decode("hex")
+    admits = [pl.col(name).is_in(values).fill_null(False) for name, values in where.items()]
+    frame = columns(path, ["id", "subset", "row", "part", *where]).select(
+        "subset",
+        "row",
+        "part",
+        high=digits.bin.slice(0, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
+        low=digits.bin.slice(8, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
+        place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1,
+        admitted=pl.all_horizontal(pl.repeat(True, pl.len()), *admits),
+    )
+    return _Shard(
+        ids=frame.select("high", "low").to_numpy(),
+        subsets=frame["subset"].unique().sort().to_list(),
+        subset=frame["place"].to_numpy(),
+        row=frame["row"].to_numpy(),
+        part=frame["part"].to_numpy(),
+        admitted=frame["admitted"].to_numpy(),
+    )
+
+
+def _ages(of_part: Sequence[_Shard]) -> Numbers:
+    """The place of each record among those of its part, in the order of subset, row and part of the row."""
+    names = sorted({name for shard in of_part for name in shard.subsets})
+    subset = np.concatenate([np.searchsorted(names, shard.subsets)[shard.subset] for shard in of_part])
+    row = np.concatenate([shard.row for shard in of_part])
+    part = np.concatenate([shard.part for shard in of_part])
+    ages = np.empty(len(row), np.uint32)
+    ages[np.lexsort((part, row, subset))] = np.arange(len(row), dtype=np.uint32)
+    return ages
+
+
+def columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Some columns of a record shard, plain however they are encoded; `ArtefactError` when it is no such shard."""
+    schema = pa.schema([SCHEMA.field(name) for name in names])
+    try:
+        batches = list(shards.batches(path, list(names)))
+        table = pa.Table.from_batches(batches).select(list(names)).cast(schema) if batches else schema.empty_table()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise ArtefactError(
+            f"{path}: is no whole shard of records ({str(error).splitlines()[0]}); "
+            f"delete {path.parent} and run make corpus SOURCES={path.parent.name}"
+        ) from None
+    return pl.DataFrame(table)
+
+
+def draws(ids: Halves, chosen: Numbers, seed: int, purpose: str, repeats: Numbers | None = None) -> Halves:
+    """A 64-bit draw for each of the `chosen` rows of `ids`, as `keyed(seed, purpose, "id")` has it.
+
+    With `repeats`, one for each chosen row, it is drawn for the id and the repeat: `keyed(seed, purpose, "id", "repeat")`.
+    """
+    result = np.empty(len(chosen), np.uint64)
+    for start in range(0, len(chosen), DRAWN_AT_ONCE):
+        cut = slice(start, start + DRAWN_AT_ONCE)
+        drawn = {"id": digits(ids[chosen[cut]])} | ({} if repeats is None else {"repeat": pl.Series(repeats[cut])})
+        result[cut] = pl.DataFrame(drawn).select(keyed(seed, purpose, *drawn)).to_series().to_numpy()
+    return result
+
+
+def digits(ids: Halves) -> pl.Series:
+    """Ids given by their halves, as the 32 hexadecimal digits that records hold."""
+    raw = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(ids.astype(">u8"))])
+    return pl.Series(raw.cast(pa.large_binary())).bin.encode("hex")

@@ -1,0 +1,186 @@
+"""Builds a mixture: the records of its parts, `data/records/<source>/`, become `data/mixes/<mixture>/`.
+
+Three passes: the keys of all records are read and decided on (`keys`, `selection`), the chosen records of each shard
+are worded and written aside, and the mixture's shards are gathered from those (`wording`).
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from collectors.catalog import Catalog
+from collectors.errors import ArtefactError
+from collectors.mixture import Mixture
+from collectors.record import SCHEMA_NUMBER
+from pipeline import folder, keys
+from pipeline.engine import Engine
+from pipeline.selection import TAKEN, Order, Selection, left_out, order, seed_of, select
+from pipeline.shards import ROWS
+from pipeline.wording import COUNTED, Gathering, Worded, Wording, gather, word
+from templates import template
+from templates.suffix import suffixed, suffixes
+
+VERSION: Final = 1
+"""Part of every mixture's fingerprint: raised when this stage makes other rows of the same records."""
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mixed:
+    """A finished mixture: its folder and manifest, and whether it stood there already."""
+
+    folder: Path
+    manifest: Manifest
+    up_to_date: bool
+
+    @property
+    def warnings(self) -> list[str]:
+        """One line for each part that gave no rows."""
+        return [
+            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: of its {part['candidates']:,} records "
+            + (", ".join(f"{rows:,} are left out as {reason}" for reason, rows in part["left_out"].items()) or "none is left")
+            for part in self.manifest["parts"]
+            if not part["rows"]
+        ]
+
+
+def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
+    """Build the mixture `name` (of the catalog, or the path of a mixture file) in the data folder `out`.
+
+    The caller holds the folder's lock. A mixture that stands there with the same fingerprint is left as it is. Raises
+    `CatalogError` for an unknown mixture and for one without training rows, `TemplateError` for an unknown template or
+    suffix, `ArtefactError` for sources that are not built.
+    """
+    name, mixture = catalog.mixture(name)
+    marks = {part.template: template.load(part.template).fingerprint for part in mixture.parts}
+    records = _records(name, mixture, out)
+    manifest = _head(name, mixture, records, marks)
+    place = out / "mixes" / name
+    finished = folder.manifest(place)
+    if finished is not None and finished.get("fingerprint") == manifest["fingerprint"]:
+        return Mixed(folder=place, manifest=finished, up_to_date=True)
+    folders = [out / "records" / part.source for part in mixture.parts]
+    known = keys.read(mixture.parts, folders, [found["records"] for found in records], engine)
+    selection = select(name, mixture, known)
+    rows = order(mixture.seed, known, selection)
+    with folder.building(place) as part:
+        (part / "fragments").mkdir()
+        worded = list(engine.map(word, _wordings(mixture, known, rows, marks, part / "fragments")))
+        files = _gathered(part, worded, rows, engine)
+        shutil.rmtree(part / "fragments")
+        manifest |= _books(mixture, known, selection, worded) | {"files": files}
+        _close(manifest, rows)
+        folder.write_manifest(part, manifest)
+    return Mixed(folder=place, manifest=manifest, up_to_date=False)
+
+
+def _records(name: str, mixture: Mixture, out: Path) -> list[Manifest]:
+    """The manifest of each part's source; one `ArtefactError` names all those that are not built."""
+    found = {part.source: folder.manifest(out / "records" / part.source) for part in mixture.parts}
+    missing = [source for source, manifest in found.items() if manifest is None]
+    if missing:
+        wanted = missing[0] if len(missing) == 1 else f'"{" ".join(missing)}"'
+        raise ArtefactError(
+            f"mixture {name}: {out / 'records'} lacks {', '.join(missing)}; run make corpus SOURCES={wanted} first"
+        )
+    return [manifest for manifest in found.values() if manifest is not None]
+
+
+def _head(name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[str, str]) -> Manifest:
+    """What a manifest knows before any record is read; `marks` are the fingerprints of the templates."""
+    inputs = [{"source": found["source"], "fingerprint": found["fingerprint"]} for found in records]
+    recipe = mixture.model_dump(mode="json", exclude_none=True)
+    endings = {part.suffix: _ending(part.suffix) for part in mixture.parts if part.suffix is not None}
+    fingerprint = folder.fingerprint(
+        stage=VERSION, schema=SCHEMA_NUMBER, inputs=inputs, recipe=recipe, templates=marks, suffixes=endings
+    )
+    return {"mixture": name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
+
+
+def _ending(suffix: str) -> dict[Any, str]:
+    """The texts of a suffix, of which there must be one."""
+    suffixed(suffix)
+    return dict(suffixes()[suffix])
+
+
+def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, str], place: Path) -> Iterator[Wording]:
+    """The record shards that give rows, each with the rows it gives; fragments are put into `place`."""
+    for index, (number, shard, span) in enumerate(known.pieces):
+        part = mixture.parts[number]
+        first, end = np.searchsorted(rows.record, [span.start, span.stop])
+        if first < end:
+            yield Wording(
+                shard=shard,
+                fragment=place / f"{index:05d}.arrow",
+                part=number,
+                record=rows.record[first:end] - np.uint32(span.start),
+                repeat=rows.repeat[first:end],
+                position=rows.position[first:end],
+                template=part.template,
+                fingerprint=marks[part.template],
+                suffix=part.suffix,
+                seed=seed_of(part, mixture),
+            )
+
+
+def _gathered(place: Path, worded: Iterable[Worded], rows: Order, engine: Engine) -> list[Manifest]:
+    """Write the mixture's shards into `place`: what its manifest says of each file."""
+    batches: dict[int, list[tuple[Path, int]]] = {}
+    for one in worded:
+        for batch, shard in enumerate(one.batches):
+            batches.setdefault(shard, []).append((one.fragment, batch))
+    files: list[Manifest] = []
+    for split, count in (("train", rows.train), ("holdout", rows.holdout)):
+        files += ({"path": f"{split}-{number:05d}.arrow", "rows": min(ROWS, count - number * ROWS)} for number in range(-(-count // ROWS)))
+    jobs = [
+        Gathering(shard=place / file["path"], batches=tuple(batches[shard]), rows=file["rows"])
+        for shard, file in enumerate(files)
+    ]
+    return [{"path": file["path"], "sha256": digest, "rows": file["rows"]} for file, digest in zip(files, engine.map(gather, jobs), strict=True)]
+
+
+def _books(mixture: Mixture, known: keys.Keys, selection: Selection, worded: list[Worded]) -> Manifest:
+    """What a manifest tells of the records taken and left out, and of the rows made of them."""
+    parts = []
+    for number, (part, span) in enumerate(zip(mixture.parts, known.parts, strict=True)):
+        verdict = selection.verdict[span]
+        parts.append(
+            {
+                "source": part.source,
+                "template": part.template,
+                "candidates": len(verdict),
+                "taken": int((verdict == TAKEN).sum()),
+                "rows": int(selection.repeats[span].sum()),
+                "holdout": int(selection.held[span].sum()),
+                "left_out": left_out(verdict),
+                "templates": _merged(one.counts["template"] for one in worded if one.part == number),
+            }
+        )
+    holdout = sum(part["holdout"] for part in parts)
+    return {
+        "rows": {"train": sum(part["rows"] for part in parts) - holdout, "holdout": holdout},
+        "candidates": sum(part["candidates"] for part in parts),
+        "taken": sum(part["taken"] for part in parts),
+        "left_out": _merged(part["left_out"] for part in parts),
+        "unused_rationales": sum(one.unused_rationales for one in worded),
+        "counts": {name: _merged(one.counts[name] for one in worded) for name in COUNTED if name != "template"},
+        "parts": parts,
+    }
+
+
+def _merged(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
+
+
+def _close(manifest: Manifest, rows: Order) -> None:
+    """Check that the books close; where they do not, the program has a defect."""
+    ...

@@ -1,0 +1,54 @@
+"""Arrow IPC files: how a table becomes a shard, and how shards are read back without copying them."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+import pyarrow as pa
+
+from collectors.errors import ArtefactError
+
+OPTIONS: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1), use_threads=False)
+
+ROWS: Final = 65_536
+"""Rows of a shard at most; boundaries follow from the rows alone."""
+
+
+def write(path: Path, table: pa.Table) -> str:
+    """Write a table as one record batch of an IPC file, flushed to the disk; the sha256 of the file."""
+    batch = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
+    with path.open("wb") as handle:
+        with pa.ipc.new_file(handle, table.schema, options=OPTIONS) as writer:
+            writer.write_batch(batch)
+        handle.flush()
+        os.fsync(handle.fileno())
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def paths(folder: Path, pattern: str = "*.arrow") -> list[Path]:
+    """The shards of a folder in their order."""
+    return sorted(folder.glob(pattern))
+
+
+def scan(folder: Path, pattern: str = "*.arrow") -> pl.LazyFrame:
+    """All shards of a folder as one lazy frame; `ArtefactError` when there is none."""
+    found = paths(folder, pattern)
+    if not found:
+        raise ArtefactError(f"{folder}: holds no shards")
+    return pl.scan_ipc(found)
+
+
+def batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The record batches of one shard, read when asked for."""
+    with pa.memory_map(str(path)) as source:
+        options = None
+        if columns is not None:
+            names = pa.ipc.open_file(source).schema.names
+            options = pa.ipc.IpcReadOptions(included_fields=[names.index(name) for name in columns])
+        reader = pa.ipc.open_file(source, options=options)
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)

@@ -1,0 +1,160 @@
+"""The rows of a mixture: records worded by their templates, and sorted into shards.
+
+Each record shard is worded once and its rows written aside as a fragment, one record batch for each shard of the
+mixture that they belong to; then each shard of the mixture is gathered from its batches. So a worker holds one shard's
+text at a time, however large the mixture is.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from collectors.record import SCHEMA
+from pipeline import keys, shards
+from templates import template
+from templates.suffix import suffixed
+
+MESSAGE: Final = pa.struct([("role", pa.large_string()), ("content", pa.large_string())])
+
+_TEXTS: Final = pa.schema([SCHEMA.field(name) for name in ("instruction", "input", "rationale", "rejected")])
+_TAGS: Final = pa.schema([SCHEMA.field(name) for name in ("lang", "task", "gen", "language", "license")])
+_LINEAGE: Final = pa.schema([SCHEMA.field(name) for name in ("id", "source", "subset", "row", "part")])
+
+MIX_SCHEMA: Final = pa.schema(
+    [
+        pa.field("messages", pa.list_(MESSAGE), nullable=False),
+        *_TEXTS,
+        *_TAGS,
+        pa.field("template", pa.large_string(), nullable=False),
+        *_LINEAGE,
+        pa.field("repeat", pa.uint32(), nullable=False),
+    ]
+)
+"""Columns of `data/mixes/<mixture>/*.arrow`, rows in training order.
+
+`messages` is what is trained on: the system prompt if there is one, the finished exchanges as `user` and `assistant` in
+turn, then the worded last exchange. `instruction` (with the part's suffix), `input`, `rationale` and `rejected` are the
+last exchange's as the record has them; then the tags, the wording's id, the lineage, and the number of the repeat,
+which is 0 for a record's first row.
+"""
+
+_FRAGMENT: Final = pa.schema(
+    [
+        *(field for field in MIX_SCHEMA if field.name != "messages"),
+        SCHEMA.field("system"),
+        SCHEMA.field("history"),
+        pa.field("prompt", pa.large_string(), nullable=False),
+        pa.field("target", pa.large_string(), nullable=False),
+        pa.field("position", pa.int64(), nullable=False),
+    ]
+)
+
+_READ: Final = [name for name in SCHEMA.names if name != "extra"]
+
+COUNTED: Final = ("source", *_TAGS.names, "template")
+"""The columns whose values a manifest counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """A record shard to word: `record`, `repeat` and `position` have one entry for each row to make of it.
+
+    `part` is the number of the shard's part in the mixture, `record` a place in the shard, `fingerprint` the template's.
+    """
+
+    shard: Path
+    fragment: Path
+    part: int
+    record: keys.Numbers
+    repeat: keys.Numbers
+    position: npt.NDArray[np.int64]
+    template: str
+    fingerprint: str
+    suffix: str | None
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worded:
+    """What a fragment holds: the shard of the mixture each batch is for, rows by value, rationales left unused."""
+
+    fragment: Path
+    part: int
+    batches: tuple[int, ...]
+    counts: dict[str, dict[str, int]]
+    unused_rationales: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """A shard of the mixture to write: the batches of the fragments that are its rows, and how many these are."""
+
+    shard: Path
+    batches: tuple[tuple[Path, int], ...]
+    rows: int
+
+
+def word(job: Wording) -> Worded:
+    """Word the chosen records of a shard and write their rows as a fragment, in the order of their positions."""
+    chosen, row = np.unique(job.record, return_inverse=True)
+    records = keys.columns(job.shard, _READ)[chosen]
+    if job.suffix is not None:
+        records = records.with_columns(suffixed(job.suffix))
+    order = np.argsort(job.position)
+    rows = _template(job.template, job.fingerprint).word(records, job.seed)[row[order]]
+    rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(job.position[order]))
+    table = rows.select(_FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_FRAGMENT)
+    shard, first = np.unique(job.position[order] // shards.ROWS, return_index=True)
+    with pa.ipc.new_file(str(job.fragment), _FRAGMENT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        for start, end in zip(first, [*first[1:], len(order)], strict=True):
+            writer.write_table(table.slice(start, end - start).combine_chunks())
+    return Worded(
+        fragment=job.fragment,
+        part=job.part,
+        batches=tuple(shard.tolist()),
+        counts={name: dict(rows[name].drop_nulls().value_counts().iter_rows()) for name in COUNTED},
+        unused_rationales=rows.select((pl.col("rationale").is_not_null() & ~pl.col("rationale_used")).sum()).item(),
+    )
+
+
+@lru_cache(maxsize=8)
+def _template(name: str, fingerprint: str) -> template.Template:
+    """A template, read once a process; `fingerprint` tells one reading of a file from the next."""
+    found = template.load(name)
+    assert found.fingerprint == fingerprint, f"the template {name} changed while the mixture was built"
+    return found
+
+
+def gather(job: Gathering) -> str:
+    """Write a shard of the mixture; the sha256 of the file."""
+    batches = []
+    for path, number in job.batches:
+        with pa.memory_map(str(path)) as source:
+            batches.append(pa.ipc.open_file(source).get_batch(number))
+    table = pa.Table.from_batches(batches, _FRAGMENT)
+    table = table.take(np.argsort(table["position"].to_numpy())).combine_chunks()
+    columns = [_messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
+    return shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
+
+
+def _messages(table: pa.Table) -> pa.Array:
+    """The messages of each row: all texts of all rows, sorted by row, which keeps the order in which a row's are listed."""
+    system, history, prompt, target = (table[name].chunk(0) for name in ("system", "history", "prompt", "target"))
+    rows, turns = np.arange(len(table)), history.flatten()
+    said = pa.concat_arrays([turns.field("user"), turns.field("assistant")])
+    said = said.take(pa.array(np.arange(len(said)).reshape(2, -1).T.ravel()))
+    texts = [system.drop_null(), said, prompt, target]
+    speakers = [np.full(len(texts[0]), 0), np.tile([1, 2], len(turns)), np.full(len(rows), 1), np.full(len(rows), 2)]
+    turned = np.repeat(rows, 2 * history.value_lengths().to_numpy())
+    row = np.concatenate([rows[system.is_valid().to_numpy(zero_copy_only=False)], turned, rows, rows])
+    order = np.argsort(row, kind="stable")
+    roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(np.concatenate(speakers)[order]))
+    messages = pa.StructArray.from_arrays([roles, pa.concat_arrays(texts).take(pa.array(order))], fields=list(MESSAGE))
+    ends = np.cumsum(np.bincount(row, minlength=len(rows)), dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(np.concatenate([np.zeros(1, np.int32), ends])), messages)

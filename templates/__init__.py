@@ -1,0 +1,1 @@
+"""How a record is worded: task templates, suffixes and prompt formats, all sandboxed Jinja."""

@@ -1,0 +1,95 @@
+"""What the model is fed: packed rows from the tokens folder, gathered into batches that keep sequences apart.
+
+Isolation. Position ids that restart with every sequence tell transformers where one ends, for eager and sdpa attention
+in every row of a batch, for FlashAttention's variable-length kernels only when the batch is one single row. Both work
+only without an attention mask and without a cache: with either, sequences see each other and nothing says so.
+"""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+
+from train.encode import IGNORED
+
+Fed = dict[str, NDArray[Any]]
+"""One packed row: `ids` and `labels` (tokens), `bounds` (sequences + 1: where each starts, then the length)."""
+
+
+class PackedRows(Dataset[Fed]):
+    """The packed rows of one Arrow file of a tokens folder, mapped into memory and read when asked for."""
+
+    def __init__(self, path: Path) -> None:
+        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        self.batches = [reader.get_batch(index) for index in range(reader.num_record_batches)]
+        self.ends = list(accumulate(batch.num_rows for batch in self.batches))
+
+    def __len__(self) -> int:
+        return self.ends[-1] if self.ends else 0
+
+    def __getitem__(self, index: int) -> Fed:
+        place = bisect_right(self.ends, index)
+        batch = self.batches[place]
+        row = index - (self.ends[place] - batch.num_rows)
+        return {name: batch.column(name)[row].values.to_numpy() for name in ("ids", "labels", "bounds")}
+
+
+def positions(bounds: NDArray[Any]) -> NDArray[np.int64]:
+    """0, 1, 2, ... from the start of every sequence: the positions of a packed row's tokens."""
+    starts, lengths = bounds[:-1].astype(np.int64), np.diff(bounds)
+    return np.arange(bounds[-1], dtype=np.int64) - np.repeat(starts, lengths)
+
+
+class Packed:
+    """Collates packed rows to `input_ids`, `labels`, `position_ids` of shape (rows, longest), with no attention mask.
+
+    Padding is one more sequence at the end of a row, untrained. `flat` lays all rows into one, of shape (1, tokens),
+    which FlashAttention needs.
+    """
+
+    def __init__(self, pad: int, *, flat: bool = False) -> None:
+        self.pad, self.flat = pad, flat
+
+    def __call__(self, rows: Sequence[Fed]) -> dict[str, torch.Tensor]:
+        """Collate a batch."""
+        columns = [(row["ids"], row["labels"], positions(row["bounds"])) for row in rows]
+        if self.flat:
+            columns = [tuple(np.concatenate(parts) for parts in zip(*columns, strict=True))]  # type: ignore[list-item]
+        width = max(len(ids) for ids, _, _ in columns)
+        return {
+            "input_ids": _stacked([ids for ids, _, _ in columns], width, self.pad),
+            "labels": _stacked([labels for _, labels, _ in columns], width, IGNORED),
+            "position_ids": _stacked([places for _, _, places in columns], width, None),
+        }
+
+
+class Padded:
+    """Collates rows of one sequence each to `input_ids`, `labels`, `attention_mask`, padded on the right."""
+
+    def __init__(self, pad: int) -> None:
+        self.pad = pad
+
+    def __call__(self, rows: Sequence[Fed]) -> dict[str, torch.Tensor]:
+        """Collate a batch."""
+        width = max(len(row["ids"]) for row in rows)
+        return {
+            "input_ids": _stacked([row["ids"] for row in rows], width, self.pad),
+            "labels": _stacked([row["labels"] for row in rows], width, IGNORED),
+            "attention_mask": _stacked([np.ones(len(row["ids"]), np.int64) for row in rows], width, 0),
+        }
+
+
+def _stacked(rows: Sequence[NDArray[Any]], width: int, filler: int | None) -> torch.Tensor:
+    """The rows as one int64 tensor, the rest of each filled with `filler`, or with 0, 1, 2, ... where it is None."""
+    stacked = np.empty((len(rows), width), np.int64)
+    for place, row in enumerate(rows):
+        stacked[place, : len(row)] = row
+        stacked[place, len(row) :] = np.arange(width - len(row)) if filler is None else filler
+    return torch.from_numpy(stacked)

@@ -1,0 +1,146 @@
+"""A recipe: the base, the method and the settings of one training, one node a key of the YAML.
+
+Recipes live in `train/recipes/`; any other is named by its path, and any key can be set from the command line.
+"""
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import yaml
+from pydantic import Field, model_validator
+
+from collectors.errors import CatalogError, nearest
+from collectors.nodes import Node, parsed, read_yaml
+
+TINY: Final = "tiny-random-llama"
+"""The base that is made on the spot: a small Llama with random weights and a tokenizer trained on the mixture."""
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Tiny(Node):
+    """The shape of the base `tiny-random-llama`; its weights are drawn from the recipe's seed."""
+
+    vocabulary: Annotated[int, Field(ge=300)] = 1024
+    hidden: Count = 128
+    layers: Count = 2
+    heads: Count = 4
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "Tiny":
+        if self.hidden % (2 * self.heads):
+            raise ValueError("hidden must be an even multiple of heads")
+        return self
+
+
+class Lora(Node):
+    """Low-rank adaptation (arXiv 2106.09685) as peft builds it.
+
+    `targets` is `all-linear` or the names of modules; `train_whole` names modules trained and saved beside the
+    adapter in full, which costs their whole size.
+    """
+
+    name: Literal["lora"] = "lora"
+    r: Count = 8
+    alpha: Annotated[float, Field(gt=0)] = 16
+    dropout: Share = 0.05
+    targets: Literal["all-linear"] | list[str] = "all-linear"
+    train_whole: list[str] = []
+
+
+class Recipe(Node):
+    """Everything that decides a training except the mixture.
+
+    `cutoff` is in tokens and also the length of a packed row; `batch` counts (packed) rows a device, so a step sees
+    `batch * accumulation` of them on each device. `steps` bounds the training when given, else `epochs` does.
+    `log_every`, `evaluate_every` and `save_every` are in steps; held-out rows are always evaluated before the first
+    step and after the last one.
+    """
+
+    about: str
+    base: str | None = None
+    revision: str | None = None
+    tiny: Tiny = Tiny()
+    method: Lora = Lora()
+    prompt: str = "alpaca"
+    loss_on: Literal["all", "last"] = "all"
+    cutoff: Annotated[int, Field(ge=16)] = 1024
+    beyond_cutoff: Literal["drop", "truncate"] = "drop"
+    packing: bool = True
+    epochs: Annotated[float, Field(gt=0)] = 3
+    steps: Count | None = None
+    batch: Count = 2
+    accumulation: Count = 8
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-4
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup: Share = 0.1
+    weight_decay: Annotated[float, Field(ge=0)] = 0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    gradient_checkpointing: bool = False
+    evaluate: bool = True
+    log_every: Count = 10
+    evaluate_every: Count = 100
+    save_every: Count = 100
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="after")
+    def _saves_where_it_logs(self) -> "Recipe":
+        # The logged loss is a mean since the last line; a resumed run can only repeat it from a step that logged.
+        if self.save_every % self.log_every:
+            raise ValueError("save_every must be a multiple of log_every")
+        return self
+
+
+def known() -> list[str]:
+    """The names of the recipes that come with the program."""
+    return sorted(path.name.removesuffix(".yaml") for path in _shelf() if path.name.endswith(".yaml"))
+
+
+def load(name: str, *, base: str | None = None, settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of that name or path, with `base` and `key=value` settings (`method.r=16`) put over it.
+
+    Values are YAML. `CatalogError` names an unknown recipe or key with what is near, and a recipe left without base.
+    """
+    path = Path(name)
+    if name in known():
+        path = next(shelved for shelved in _shelf() if shelved.name == f"{name}.yaml")
+    elif path.suffix not in {".yaml", ".yml"}:
+        raise CatalogError(f"recipe {name}: unknown; {nearest(name, known())} (or give the path of a .yaml file)")
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise CatalogError(f"recipe {name}: is no mapping of keys to values")
+    for setting in settings:
+        _put(data, setting)
+    if base is not None:
+        data["base"] = base
+    recipe = parsed(Recipe, data, f"recipe {name}")
+    if recipe.base is None:
+        raise CatalogError(f"recipe {name}: names no base; give a folder or a Hub id with --base (or BASE= to make)")
+    return recipe
+
+
+def _shelf() -> list[Path]:
+    folder = Path(str(resources.files("train") / "recipes"))
+    return sorted(folder.iterdir())
+
+
+def _put(data: dict[str, Any], setting: str) -> None:
+    """Put `a.b=value` into the nested mapping `data`."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise CatalogError(f"--set {setting}: write key=value, for instance learning_rate=1e-4")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise CatalogError(f"--set {setting}: the value is not YAML") from None
+    *outer, last = key.split(".")
+    for step in outer:
+        data = data.setdefault(step, {})
+        if not isinstance(data, dict):
+            raise CatalogError(f"--set {setting}: {step} holds a value, not further keys")
+    data[last] = value
