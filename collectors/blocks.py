@@ -60,12 +60,15 @@ def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) 
 
     for chunk in _chunks(stream, limit):
         done = 0
-        while (end := _line_cut(chunk, done, ROWS - lines, start + BYTES - position)) >= 0:
-            lines += chunk.count(b"\n", done, end)
-            kept.append(chunk[done:end])
+        breaks = chunk.count(b"\n")
+        while (end := _line_cut(chunk, done, breaks, ROWS - lines, start + BYTES - position)) >= 0:
+            inside = chunk.count(b"\n", done, end)
+            lines, breaks = lines + inside, breaks - inside
+            if keep:
+                kept.append(chunk[done:end])
             yield block(position + end)
             start, first, lines, done, kept = position + end, first + lines, 0, end, []
-        lines += chunk.count(b"\n", done)
+        lines += breaks
         if keep:
             kept.append(chunk[done:])
         position += len(chunk)
@@ -90,12 +93,12 @@ def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
     yield b"".join(lines)
 
 
-def _line_cut(chunk: bytes, done: int, rows: int, size: int) -> int:
-    """Where in `chunk[done:]` a block ends that takes `rows` more lines and is large enough at index `size`, else -1."""
+def _line_cut(chunk: bytes, done: int, breaks: int, rows: int, size: int) -> int:
+    """Where in `chunk[done:]`, of `breaks` lines, a block ends that takes `rows` more, or is full at `size`, else -1."""
     ends = [chunk.find(b"\n", max(size, done)) + 1] if size < len(chunk) else [0]
-    if chunk.count(b"\n", done) >= rows:
-        breaks = np.flatnonzero(np.frombuffer(chunk, np.uint8)[done:] == 10)
-        ends.append(done + int(breaks[rows - 1]) + 1)
+    if breaks >= rows:
+        found = np.flatnonzero(np.frombuffer(chunk, np.uint8)[done:] == 10)
+        ends.append(done + int(found[rows - 1]) + 1)
     return min((end for end in ends if end), default=-1)
 
 

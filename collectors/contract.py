@@ -49,29 +49,34 @@ def finished(collected: pl.LazyFrame) -> Finished:
 
     Text is stripped of Unicode white space at both ends and has LF line ends; nothing else in it changes.
     """
-    given = set(collected.collect_schema().names())
-    filled = collected.with_columns(default.alias(name) for name, default in _DEFAULTS.items() if name not in given)
-    frame = filled.with_columns(
-        *(_text(name) for name in _TEXTS if name in given),
-        pl.col("history").fill_null(pl.lit([], HISTORY)),
-    ).collect()
+    frame = collected.collect()
+    given = set(frame.columns)
+    frame = frame.with_columns(
+        *(default.alias(name) for name, default in _DEFAULTS.items() if name not in given),
+        *(_text(frame, name) for name in _TEXTS if name in given),
+    )
     if "history" in given:
         frame = _stripped_turns(frame)
     frame = frame.with_columns(_input(), *map(_null_if_empty, ("system", "rationale", "rejected")), reject=_reason())
-    return _split(frame.with_columns(id=ids(chats="history" in given)), several="part" in given)
+    return _split(frame, several="part" in given)
 
 
-def _text(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.String).str.replace_all("\r\n", "\n", literal=True).str.strip_chars()
+def _text(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """One column with LF line ends and no white space around it."""
+    text = pl.col(name).cast(pl.String)
+    if frame.select(text.str.contains("\r\n", literal=True).any()).item():
+        text = text.str.replace_all("\r\n", "\n", literal=True)
+    return text.str.strip_chars()
 
 
 def _stripped_turns(frame: pl.DataFrame) -> pl.DataFrame:
     """The same rule for the turns of a history."""
     turn = pl.element().struct
-    cleaned = [
+    turns = [
         turn.field(name).str.replace_all("\r\n", "\n", literal=True).str.strip_chars() for name in ("user", "assistant")
     ]
-    return frame.with_columns(pl.col("history").list.eval(pl.struct(*cleaned)))
+    cleaned = pl.col("history").list.eval(pl.struct(*turns))
+    return frame.with_columns(cleaned.fill_null(pl.lit([], HISTORY)))
 
 
 def _input() -> pl.Expr:
@@ -109,7 +114,7 @@ def _split(frame: pl.DataFrame, *, several: bool) -> Finished:
             rejects = failed.join(records, on="row", how="anti").unique("row", keep="first", maintain_order=True)
             lost = failed.join(records, on="row", how="semi")
     return Finished(
-        records=records,
+        records=records.with_columns(ids(records)),
         rejects=rejects.select("row", pl.col("reject").alias("reason")),
         dropped_parts=counts(lost["reject"]),
         dropped_turns=counts(records["dropped"].explode().drop_nulls()),

@@ -36,7 +36,7 @@ class RawFile(Node):
 def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], list[str]]:
     """The files of `folder` that the source's globs name, in the order of their subsets, and the others' subsets.
 
-    Of two globs that name a file the first counts. `SourceError` when the folder is not there or nothing is claimed.
+    Hidden files are neither. Of two globs that name a file the first counts. `SourceError` when the folder is not there or nothing is claimed.
     """
     if not folder.is_dir():
         raise SourceError(f"{name}: no folder {folder}; put upstream's files there, or name another place with --from")
@@ -48,7 +48,8 @@ def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], lis
     if not found:
         globs = ", ".join(files.glob for files in source.files)
         raise SourceError(f"{name}: no file in {folder} matches {globs}")
-    others = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - found.keys()
+    every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    others = {path.as_posix() for path in every if not any(step.startswith(".") for step in path.parts)} - found.keys()
     return [_raw_file(name, source, folder, subset, found[subset]) for subset in sorted(found)], sorted(others)
 
 

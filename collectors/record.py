@@ -51,26 +51,35 @@ HASHED: Final = ("system", "history", "instruction", "input", "rationale", "outp
 
 def framed(text: pl.Expr) -> pl.Expr:
     """A string column as `<bytes>:<text>,`, and null as `-,`: no two different rows can be joined to the same text."""
-    return pl.concat_str(text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(",")).fill_null("-,")
+    return pl.concat_str(_frame(text)).fill_null("-,")
+
+
+def _frame(text: pl.Expr) -> list[pl.Expr]:
+    return [text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(",")]
 
 
 def framed_history(history: pl.Expr) -> pl.Expr:
     """A history column as the frame of its turns' frames, user and assistant in turn; an empty one is `0:,`."""
-    turn = pl.concat_str(framed(pl.element().struct.field("user")), framed(pl.element().struct.field("assistant")))
-    return framed(history.list.eval(turn).list.join(""))
+    turn = pl.element().struct
+    turns = pl.concat_str(framed(turn.field("user")), framed(turn.field("assistant")))
+    return framed(history.list.eval(turns).list.join(""))
 
 
-def ids(columns: tuple[str, ...] = HASHED, *, chats: bool = True) -> pl.Expr:
-    """The id of each row: xxh3_128 (seed 0) over the framed columns, as 32 hexadecimal digits.
-
-    `chats=False` promises that every history is empty and spares looking at them.
-    """
-    frames = [
-        (framed_history(pl.col(name)) if chats else pl.lit("0:,")) if name == "history" else framed(pl.col(name))
-        for name in columns
-    ]
-    digest = pl.concat_str(frames).nchash.xxh3_128(return_binary=True, byte_order="big")  # type: ignore[attr-defined]
-    return digest.bin.encode("hex")  # type: ignore[no-any-return]
+def ids(frame: pl.DataFrame) -> pl.Series:
+    """The id of each row of finished record columns: xxh3_128 (seed 0) over the framed columns, as 32 hex digits."""
+    pieces: list[pl.Expr] = []
+    for name in HASHED:
+        column = frame[name]
+        if column.null_count() == frame.height:
+            pieces.append(pl.lit("-,"))
+        elif name == "history":
+            talk = column.list.len().max()
+            pieces.append(framed_history(pl.col(name)) if talk else pl.lit("0:,"))
+        else:
+            # One joining of all pieces is faster than joining frames; it would lose a row that has a null.
+            pieces += [framed(pl.col(name))] if column.null_count() else _frame(pl.col(name))
+    digest = pl.concat_str(pieces).nchash.xxh3_128(return_binary=True, byte_order="big")  # type: ignore[attr-defined]
+    return frame.select(id=digest.bin.encode("hex"))["id"]
 
 
 def keyed(seed: int, purpose: str, *columns: str) -> pl.Expr:

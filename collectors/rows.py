@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.json as pj
@@ -134,32 +135,56 @@ def fast(data: bytes, rows: int, schema: Schema) -> pl.DataFrame | None:
     """All of a block by pyarrow, or None where that could differ from the exact path.
 
     pyarrow refuses wrong types, unknown escapes, lone surrogates and keys that stand twice. What it would let pass is
-    looked for first: text that is no UTF-8, NaN, and lines that are not exactly one object (it would also crash on a
-    line that is just `null`).
+    looked for first: text that is no UTF-8, and lines that are not exactly one object (it would also crash on a line
+    that is just `null`). In fields that are not declared it lets NaN pass.
     """
-    if not _plain(schema) or b"NaN" in data or b"Infinity" in data:
+    if not _plain(schema) or not _objects(data, rows) or not _is_utf8(data):
         return None
+    for unknown in ("error", "ignore"):
+        if unknown == "ignore" and (b"NaN" in data or b"Infinity" in data):
+            return None
+        try:
+            table = pj.read_json(
+                pa.BufferReader(data),
+                read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
+                parse_options=pj.ParseOptions(explicit_schema=_arrow(schema), unexpected_field_behavior=unknown),
+            )
+        except (pa.ArrowInvalid, pa.ArrowCapacityError):
+            continue
+        return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False)) if table.num_rows == rows else None
+    return None
+
+
+def _objects(data: bytes, rows: int) -> bool:
+    """Whether a block is `rows` lines that each begin with `{` and end with `}`: then no object spans two of them."""
+    view = np.frombuffer(data, np.uint8)
+    breaks = np.flatnonzero(view == _BREAK)
     if not data.endswith(b"\n"):
-        data += b"\n"
-    openings = data.count(b"\n{") + data.startswith(b"{")
-    if not openings == rows == data.count(b"}\n") + data.count(b"}\r\n"):
-        return None
+        breaks = np.append(breaks, len(data))
+    if len(breaks) != rows or not rows or breaks[0] == 0:
+        return False
+    ends = view[breaks - 1]
+    ends = np.where(ends == _RETURN, view[np.maximum(breaks - 2, 0)], ends)
+    begins = view[np.append(0, breaks[:-1] + 1)]
+    return bool((begins == _OPEN).all() and (ends == _CLOSE).all())
+
+
+_BREAK, _RETURN, _OPEN, _CLOSE = b"\n\r{}"
+
+
+def _is_utf8(data: bytes) -> bool:
+    bounds = pa.py_buffer(np.array([0, len(data)], np.int64))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, bounds, pa.py_buffer(data)])
     try:
-        pa.array([data], pa.large_binary()).cast(pa.large_string())
-        table = pj.read_json(
-            pa.BufferReader(data),
-            read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),
-            parse_options=pj.ParseOptions(explicit_schema=_arrow(schema), unexpected_field_behavior="ignore"),
-        )
-    except (pa.ArrowInvalid, pa.ArrowCapacityError):
-        return None
-    if table.num_rows != rows:
-        return None
-    return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _plain(schema: Schema) -> bool:
-    return all(dtype != RAW_JSON and "Binary" not in str(dtype) for dtype in schema.values())
+    """Whether no field is declared as whatever JSON it holds."""
+    return not any("Binary" in str(dtype) for dtype in schema.values())
 
 
 def _arrow(schema: Schema) -> pa.Schema:

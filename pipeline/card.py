@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import yaml
 
+from collectors.catalog import Catalog
+
 Counts = Mapping[str, int]
 
 SPLITS: Final = ("train", "holdout")
@@ -71,6 +73,14 @@ class Credit:
     about: str
     homepage: str
     terms: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> dict[str, "Credit"]:
+        """The credits of every source of a catalog, by its key."""
+        return {
+            name: cls(title=source.title, about=source.about, homepage=source.homepage, terms=tuple(source.terms))
+            for name, source in catalog.sources.items()
+        }
 
 
 def card(

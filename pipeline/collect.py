@@ -1,13 +1,15 @@
 """collect: raw files to `data/records/<source>/`, with the books of what was left out."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import collectors
 from collectors.catalog import Catalog, Source
 from collectors.errors import SourceError
+from collectors.fetch import fetch
 from collectors.files import RawFile, claimed
 from collectors.record import SCHEMA_NUMBER
 from collectors.shapes import shape
@@ -69,6 +71,24 @@ def collecting(
             step = _Step(name, catalog.sources[name], found, unclaimed, out / "records" / name, limit)
             yield step.run(engine, hashes)
             hashes.save()
+
+
+SAMPLES: Final = Path(collectors.__file__).parent / "samples"
+"""The embedded raw files: hand-written rows in each source's native format."""
+
+
+def raw_folder(catalog: Catalog, names: list[str], origin: str, out: Path, say: Callable[[str], None] = print) -> Path:
+    """The folder that holds `<source>/<native files>` for an origin: `sample`, `hub` (fetched first) or a folder."""
+    if origin == "sample":
+        say("from the embedded samples: a few hand-written rows a source (--from hub or --from DIR for the real ones)")
+        return SAMPLES
+    if origin != "hub":
+        return Path(origin)
+    raw = out / "raw"
+    for name in names:
+        say(f"{name}: fetching from upstream to {raw / name}")
+        fetch(name, catalog.sources[name], raw / name)
+    return raw
 
 
 def present(catalog: Catalog, names: list[str], raw: Path) -> dict[str, Source]:

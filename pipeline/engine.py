@@ -73,7 +73,10 @@ class Engine:
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # polars reads its number of threads when it is first imported, in the worker; a fork would copy its locks.
+            # polars reads its number of threads when it is first used, in the worker.
             os.environ["POLARS_MAX_THREADS"] = str(max(1, cores() // self.workers))
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("forkserver")
+            # Imported once, in the server that the workers are forked from; no thread runs there yet.
+            context.set_forkserver_preload(["pipeline.pieces"])
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
         return self._pool

@@ -138,7 +138,7 @@ def columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
 def draws(ids: Halves, chosen: Numbers, seed: int, purpose: str, repeats: Numbers | None = None) -> Halves:
     """A 64-bit draw for each of the `chosen` rows of `ids`, as `keyed(seed, purpose, "id")` has it.
 
-    With `repeats`, one for each chosen row, it is drawn for the id and the repeat: `keyed(seed, purpose, "id", "repeat")`.
+    With `repeats`, one for each chosen row, it is drawn for id and repeat: `keyed(seed, purpose, "id", "repeat")`.
     """
     result = np.empty(len(chosen), np.uint64)
     for start in range(0, len(chosen), DRAWN_AT_ONCE):

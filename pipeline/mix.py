@@ -5,7 +5,6 @@ are worded and written aside, and the mixture's shards are gathered from those (
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +17,16 @@ from collectors.errors import ArtefactError
 from collectors.mixture import Mixture
 from collectors.record import SCHEMA_NUMBER
 from pipeline import folder, keys
+from pipeline.books import Manifest, books, close
 from pipeline.engine import Engine
-from pipeline.selection import TAKEN, Order, Selection, left_out, order, seed_of, select
+from pipeline.selection import Order, order, seed_of, select
 from pipeline.shards import ROWS
-from pipeline.wording import COUNTED, Gathering, Worded, Wording, gather, word
+from pipeline.wording import Gathering, Worded, Wording, gather, word
 from templates import template
 from templates.suffix import suffixed, suffixes
 
 VERSION: Final = 1
 """Part of every mixture's fingerprint: raised when this stage makes other rows of the same records."""
-
-Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +41,11 @@ class Mixed:
     def warnings(self) -> list[str]:
         """One line for each part that gave no rows."""
         return [
-            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: of its {part['candidates']:,} records "
-            + (", ".join(f"{rows:,} are left out as {reason}" for reason, rows in part["left_out"].items()) or "none is left")
+            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: of {part['candidates']:,} records "
+            + (
+                ", ".join(f"{rows:,} are left out as {reason}" for reason, rows in part["left_out"].items())
+                or "none is left"
+            )
             for part in self.manifest["parts"]
             if not part["rows"]
         ]
@@ -74,8 +75,8 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
         worded = list(engine.map(word, _wordings(mixture, known, rows, marks, part / "fragments")))
         files = _gathered(part, worded, rows, engine)
         shutil.rmtree(part / "fragments")
-        manifest |= _books(mixture, known, selection, worded) | {"files": files}
-        _close(manifest, rows)
+        manifest |= books(mixture, known, selection, worded) | {"files": files}
+        close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)
 
@@ -113,7 +114,7 @@ def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, 
     """The record shards that give rows, each with the rows it gives; fragments are put into `place`."""
     for index, (number, shard, span) in enumerate(known.pieces):
         part = mixture.parts[number]
-        first, end = np.searchsorted(rows.record, [span.start, span.stop])
+        first, end = np.searchsorted(rows.record, np.array([span.start, span.stop], np.uint32))
         if first < end:
             yield Wording(
                 shard=shard,
@@ -137,50 +138,15 @@ def _gathered(place: Path, worded: Iterable[Worded], rows: Order, engine: Engine
             batches.setdefault(shard, []).append((one.fragment, batch))
     files: list[Manifest] = []
     for split, count in (("train", rows.train), ("holdout", rows.holdout)):
-        files += ({"path": f"{split}-{number:05d}.arrow", "rows": min(ROWS, count - number * ROWS)} for number in range(-(-count // ROWS)))
+        files += (
+            {"path": f"{split}-{number:05d}.arrow", "rows": min(ROWS, count - number * ROWS)}
+            for number in range(-(-count // ROWS))
+        )
     jobs = [
         Gathering(shard=place / file["path"], batches=tuple(batches[shard]), rows=file["rows"])
         for shard, file in enumerate(files)
     ]
-    return [{"path": file["path"], "sha256": digest, "rows": file["rows"]} for file, digest in zip(files, engine.map(gather, jobs), strict=True)]
-
-
-def _books(mixture: Mixture, known: keys.Keys, selection: Selection, worded: list[Worded]) -> Manifest:
-    """What a manifest tells of the records taken and left out, and of the rows made of them."""
-    parts = []
-    for number, (part, span) in enumerate(zip(mixture.parts, known.parts, strict=True)):
-        verdict = selection.verdict[span]
-        parts.append(
-            {
-                "source": part.source,
-                "template": part.template,
-                "candidates": len(verdict),
-                "taken": int((verdict == TAKEN).sum()),
-                "rows": int(selection.repeats[span].sum()),
-                "holdout": int(selection.held[span].sum()),
-                "left_out": left_out(verdict),
-                "templates": _merged(one.counts["template"] for one in worded if one.part == number),
-            }
-        )
-    holdout = sum(part["holdout"] for part in parts)
-    return {
-        "rows": {"train": sum(part["rows"] for part in parts) - holdout, "holdout": holdout},
-        "candidates": sum(part["candidates"] for part in parts),
-        "taken": sum(part["taken"] for part in parts),
-        "left_out": _merged(part["left_out"] for part in parts),
-        "unused_rationales": sum(one.unused_rationales for one in worded),
-        "counts": {name: _merged(one.counts[name] for one in worded) for name in COUNTED if name != "template"},
-        "parts": parts,
-    }
-
-
-def _merged(counts: Iterable[dict[str, int]]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    return dict(sorted(total.items()))
-
-
-def _close(manifest: Manifest, rows: Order) -> None:
-    """Check that the books close; where they do not, the program has a defect."""
-    ...
+    return [
+        {"path": file["path"], "sha256": digest, "rows": file["rows"]}
+        for file, digest in zip(files, engine.map(gather, jobs), strict=True)
+    ]

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import logging as hub_logging
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from collectors.errors import RemoteError
 from pipeline import folder
@@ -64,11 +66,10 @@ class Published:
 def write(mix: str, to: Path, out: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES) -> Published:
     """Write the tree of the mixture `mix` of the data folder `out` to the folder `to`: the bytes a push would publish.
 
-    Raises `ArtefactError` when the mixture is not built or `to` holds something else.
+    The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built or `to` holds something
+    else.
     """
-    mixture = finished(mix, out)
-    with folder.lock(out):
-        place = tree(mixture, to, credits, shard_bytes=shard_bytes)
+    place = tree(finished(mix, out), to, credits, shard_bytes=shard_bytes)
     names = _names(place)
     return Published(where=str(to), files=names, uploaded=names)
 
@@ -88,12 +89,13 @@ def push(
 
     `token` and `endpoint` default to HF_TOKEN (or the token `hf auth login` keeps) and HF_ENDPOINT. A repository that
     does not exist is made, private unless `private` is false; one that is public already is written to only when
-    `private` is false. Raises `ArtefactError` when the mixture is not built and `RemoteError` when the Hub is out of
-    reach or refuses.
+    `private` is false. The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built and
+    `RemoteError` when the Hub is out of reach or refuses.
     """
     owner = _owner(repo)
     place = _staged(mix, out, credits, shard_bytes)
-    api = HfApi(endpoint=endpoint or os.environ.get("HF_ENDPOINT") or None, token=_token(token), library_name="suri")
+    endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    api = HfApi(endpoint=endpoint, token=_token(token), library_name="suri")
     with _plain_uploads(), _told(api, repo, owner):
         api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
         head = api.dataset_info(repo, revision="main")
@@ -142,10 +144,9 @@ def _staged(mix: str, out: Path, credits: Mapping[str, Credit], shard_bytes: int
     """The tree of a mixture under `OUT/hub`, encoded when it is not there or out of date."""
     mixture = finished(mix, out)
     place = out / "hub" / mix
-    with folder.lock(out):
-        if not (place / folder.MANIFEST).exists():
-            shutil.rmtree(place, ignore_errors=True)
-        return tree(mixture, place, credits, shard_bytes=shard_bytes)
+    if not (place / folder.MANIFEST).exists():
+        shutil.rmtree(place, ignore_errors=True)
+    return tree(mixture, place, credits, shard_bytes=shard_bytes)
 
 
 def _names(place: Path) -> tuple[str, ...]:
@@ -175,7 +176,7 @@ def _equal(path: Path, remote: RepoFile) -> bool:
 
 @contextlib.contextmanager
 def _plain_uploads() -> Iterator[None]:
-    """Have huggingface_hub upload by LFS, without Xet, and keep its log to itself.
+    """Have huggingface_hub upload by LFS, without Xet, draw no bars but on a terminal, and keep its log to itself.
 
     The library reads HF_HUB_DISABLE_XET when it is imported, which may be long before; the constant is what it asks.
     Its warnings name upload URLs, which are signed and so are secrets.
@@ -183,8 +184,10 @@ def _plain_uploads() -> Iterator[None]:
     xet, verbosity = constants.HF_HUB_DISABLE_XET, hub_logging.get_verbosity()
     constants.HF_HUB_DISABLE_XET = True
     hub_logging.set_verbosity(logging.ERROR)
+    bars = contextlib.nullcontext() if sys.stderr.isatty() else disable_progress_bars()
     try:
-        yield
+        with bars:
+            yield
     finally:
         constants.HF_HUB_DISABLE_XET = xet
         hub_logging.set_verbosity(verbosity)

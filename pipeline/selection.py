@@ -1,4 +1,4 @@
-"""Which records a mixture takes, how often, in which split and in which order: decided on keys, before any text is read.
+"""Which records a mixture takes, how often, in which split and order: decided on keys, before any text is read.
 
 Every draw is a keyed hash of an id, so the choice does not depend on shards, workers or the order of reading; a smaller
 sample is a subset of a larger one; and a part added at the end moves no row of the others relative to another.
@@ -65,7 +65,9 @@ def select(name: str, mixture: Mixture, keys: Keys) -> Selection:
             repeats[_smallest(keys, pool, extra, seed_of(part, mixture), "draw")] += 1
     verdict[(verdict == TAKEN) & (repeats == 0)] = REASONS.index("weight")
     if not repeats.any():
-        raise CatalogError(f"mixture {name}: its parts give no rows: {_losses(mixture, keys, verdict)}; see their where")
+        raise CatalogError(
+            f"mixture {name}: its parts give no rows: {_losses(mixture, keys, verdict)}; see their where"
+        )
     held = np.zeros(len(keys.age), np.bool_)
     if mixture.holdout is not None:
         taken = np.flatnonzero(verdict == TAKEN).astype(np.uint32)
@@ -125,14 +127,21 @@ def seed_of(part: Part, mixture: Mixture) -> int:
 def _duplicates(keys: Keys) -> Numbers:
     """The admitted records whose id an older admitted record has."""
     rows = np.flatnonzero(keys.admitted).astype(np.uint32)
+    rows = rows[np.argsort(keys.ids[rows, 0])]
+    # Few ids share even their upper half, so that only those few are put in order and compared.
+    alike = np.diff(keys.ids[rows, 0]) == 0
+    suspect = np.zeros(len(rows), np.bool_)
+    suspect[1:] |= alike
+    suspect[:-1] |= alike
+    rows = rows[suspect]
     rows = rows[np.lexsort((keys.age[rows], keys.ids[rows, 1], keys.ids[rows, 0]))]
-    same = (keys.ids[rows[1:]] == keys.ids[rows[:-1]]).all(axis=1)
-    return rows[1:][same]
+    duplicates: Numbers = rows[1:][(keys.ids[rows[1:]] == keys.ids[rows[:-1]]).all(axis=1)]
+    return duplicates
 
 
 def _pool(part: Part, mixture: Mixture, keys: Keys, span: slice, verdict: Verdicts) -> Numbers:
     """The records a part may use; those over its `max_rows` get their verdict here."""
-    pool = (span.start + np.flatnonzero(verdict[span] == TAKEN)).astype(np.uint32)
+    pool: Numbers = (span.start + np.flatnonzero(verdict[span] == TAKEN)).astype(np.uint32)
     if part.max_rows is None or len(pool) <= part.max_rows:
         return pool
     verdict[pool] = REASONS.index("max_rows")
@@ -152,7 +161,8 @@ def _sizes(parts: Sequence[Part], pools: Sequence[Numbers]) -> list[int]:
 def _smallest(keys: Keys, records: Numbers, count: int, seed: int, purpose: str) -> Numbers:
     """The `count` records with the smallest draws, equal draws by age."""
     drawn = draws(keys.ids, records, seed, purpose)
-    return records[np.lexsort((keys.age[records], drawn))[:count]]
+    smallest: Numbers = records[np.lexsort((keys.age[records], drawn))[:count]]
+    return smallest
 
 
 def _losses(mixture: Mixture, keys: Keys, verdict: Verdicts) -> str:

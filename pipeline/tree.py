@@ -79,9 +79,8 @@ def tree(mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_b
     `target` holds anything but a tree written here before, or the mixture's files are not those of its manifest.
     """
     target = target.resolve()
-    used = {
-        name: credits[name] for name in sorted(mixture.manifest.get("counts", {}).get("source", {})) if name in credits
-    }
+    named = mixture.manifest.get("counts", {}).get("source", {})
+    used = {name: credits[name] for name in sorted(named) if name in credits}
     mark = folder.fingerprint(
         version=VERSION,
         shard_bytes=shard_bytes,
@@ -91,24 +90,18 @@ def tree(mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_b
     with folder.writing(target):
         if _stands(target, mark):
             return target
+    schema = _checked(mixture)
     with folder.building(target) as part:
         (part / "data").mkdir()
-        files, schema = [], None
+        files = []
         for split in splits(mixture.manifest):
-            schema = _checked(mixture, split)
             files += _write_split(part / "data", split, _groups(mixture.files(split), schema), schema, shard_bytes)
             _same_rows(mixture, split, sum(entry["rows"] for entry in files if entry["split"] == split))
-        text = card(
-            mixture.manifest, credits=used, licences=_licences(mixture), columns=_types(schema or pa.schema([]))
-        )
+        shown = without_paths(mixture.manifest)
+        text = card(shown, credits=used, licences=_licences(mixture), columns=_types(schema))
         folder.write_text(part / "README.md", text)
         files.append({"path": "README.md", **_digest(part / "README.md")})
-        published = {
-            **without_paths(mixture.manifest),
-            "files": files,
-            "tree": {"version": VERSION, "fingerprint": mark},
-        }
-        folder.write_manifest(part, published)
+        folder.write_manifest(part, {**shown, "files": files, "tree": {"version": VERSION, "fingerprint": mark}})
     return target
 
 
@@ -165,12 +158,12 @@ def _within(place: Path) -> list[Path]:
     return sorted(path.relative_to(place) for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
-def _checked(mixture: Built, split: str) -> pa.Schema:
-    """The schema a split is published with, after each of its files was found to be the one of the manifest."""
+def _checked(mixture: Built) -> pa.Schema:
+    """The schema a mixture is published with, after each of its files was found to be the one of the manifest."""
     again = f"{mixture.place}: run make mix MIX={mixture.name} again"
     digests = {PurePosixPath(entry["path"]).name: entry.get("sha256") for entry in mixture.manifest["files"]}
     schema: pa.Schema | None = None
-    for path in mixture.files(split):
+    for path in [path for split in splits(mixture.manifest) for path in mixture.files(split)]:
         if not path.is_file():
             raise ArtefactError(f"{again}: {path.name} is missing")
         if digests[path.name] not in (None, _digest(path)["sha256"]):
@@ -181,7 +174,7 @@ def _checked(mixture: Built, split: str) -> pa.Schema:
         if found.names != schema.names:
             raise ArtefactError(f"{again}: {path.name} has other columns than the files before it")
     if schema is None:
-        raise ArtefactError(f"{again}: it holds no {split} files")
+        raise ArtefactError(f"{again}: it holds no rows")
     return schema
 
 
@@ -218,10 +211,10 @@ def _groups(paths: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
 def _write_split(
     data: Path, split: str, groups: Iterator[pa.Table], schema: pa.Schema, shard_bytes: int
 ) -> list[dict[str, Any]]:
-    """Write row groups to shards of `shard_bytes`, at least one shard; an entry of the manifest for each."""
+    """Write row groups to shards of `shard_bytes`; an entry of the manifest for each."""
     written: list[tuple[Path, int]] = []
     group = next(groups, None)
-    while group is not None or not written:
+    while group is not None:
         path, rows = data / f"{split}-{len(written):05d}.parquet", 0
         with path.open("wb") as handle:
             dictionaries = [name for name in schema.names if name in REPEATING]

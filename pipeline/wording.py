@@ -65,7 +65,7 @@ COUNTED: Final = ("source", *_TAGS.names, "template")
 class Wording:
     """A record shard to word: `record`, `repeat` and `position` have one entry for each row to make of it.
 
-    `part` is the number of the shard's part in the mixture, `record` a place in the shard, `fingerprint` the template's.
+    `record` is a place in the shard, `part` the number of its part in the mixture, `fingerprint` the template's.
     """
 
     shard: Path
@@ -111,7 +111,7 @@ def word(job: Wording) -> Worded:
     rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(job.position[order]))
     table = rows.select(_FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_FRAGMENT)
     shard, first = np.unique(job.position[order] // shards.ROWS, return_index=True)
-    with pa.ipc.new_file(str(job.fragment), _FRAGMENT, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+    with pa.ipc.new_file(str(job.fragment), _FRAGMENT) as writer:
         for start, end in zip(first, [*first[1:], len(order)], strict=True):
             writer.write_table(table.slice(start, end - start).combine_chunks())
     return Worded(
@@ -139,12 +139,15 @@ def gather(job: Gathering) -> str:
             batches.append(pa.ipc.open_file(source).get_batch(number))
     table = pa.Table.from_batches(batches, _FRAGMENT)
     table = table.take(np.argsort(table["position"].to_numpy())).combine_chunks()
+    positions = table["position"].to_numpy()
+    if len(positions) != job.rows or (np.diff(positions) != 1).any() or positions[0] % shards.ROWS:
+        raise AssertionError(f"{job.shard}: its {job.rows:,} rows do not follow on one another")
     columns = [_messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
     return shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
 
 
 def _messages(table: pa.Table) -> pa.Array:
-    """The messages of each row: all texts of all rows, sorted by row, which keeps the order in which a row's are listed."""
+    """The messages of each row: the texts of all rows sorted by row, which keeps the order they are listed in."""
     system, history, prompt, target = (table[name].chunk(0) for name in ("system", "history", "prompt", "target"))
     rows, turns = np.arange(len(table)), history.flatten()
     said = pa.concat_arrays([turns.field("user"), turns.field("assistant")])

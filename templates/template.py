@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import polars as pl
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from collectors.errors import TemplateError, nearest
+from collectors.errors import CatalogError, TemplateError, nearest
+from collectors.nodes import Node, parsed, read_yaml
 from collectors.record import keyed
 from templates.language import WORDED_IN, Language
 from templates.text import Text
@@ -52,18 +52,14 @@ PLAIN: Final = (
 )
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Pair(_Entry):
+class Pair(Node):
     """A wording as it stands in a file: two Jinja texts."""
 
     prompt: str
     target: str
 
 
-class FewShot(_Entry):
+class FewShot(Node):
     """How solved examples are strung together before a question, in the terms of FLAN's `FewShotPattern`.
 
     An example is inputs_prefix + inputs + x_y_delimiter + targets_prefix + targets + example_separator; `inputs` and
@@ -80,13 +76,13 @@ class FewShot(_Entry):
     in_template_mix: bool
 
 
-class Sheet(_Entry):
+class Sheet(Node):
     """One YAML file. Only `wordings` are worn by `Template.word`; the other lists are checked and kept."""
 
     wordings: dict[Language, Annotated[list[Pair], Field(min_length=1)]] = Field(min_length=1)
-    input_inversion: list[Pair] = []
-    few_shot: list[FewShot] = []
-    few_shot_input_inversion: list[FewShot] = []
+    input_inversion: tuple[Pair, ...] = ()
+    few_shot: tuple[FewShot, ...] = ()
+    few_shot_input_inversion: tuple[FewShot, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +113,7 @@ class Template:
     @cached_property
     def fingerprint(self) -> str:
         """A sha256 over every wording's name and texts: part of the fingerprint of what was worded by it."""
-        pages = [(each.id, each.prompt.source, each.target.source) for each in self._all]
+        pages = [(each.id, each.prompt.source, each.target.source) for each in self.all_wordings]
         return sha256(repr((self.task, pages)).encode()).hexdigest()
 
     def word(self, frame: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -135,19 +131,20 @@ class Template:
             "row", prompt=PLAIN, target="answer", template=pl.lit("plain"), rationale_used=pl.lit(False)
         )
         groups = rows.drop_nulls("choice").partition_by("choice", as_dict=True)
-        worn = [_worn(group, self._all[number]) for (number,), group in groups.items()]
+        worn = [_worn(group, self.all_wordings[number]) for (number,), group in groups.items()]
         return frame.hstack(pl.concat([plain, *worn]).sort("row").drop("row"))
 
     @cached_property
-    def _all(self) -> list[Wording]:
+    def all_wordings(self) -> list[Wording]:
+        """Every wording, set after set; a row's choice is a number in this list."""
         return [wording for wordings in self.wordings.values() for wording in wordings]
 
     @cached_property
     def _reasoned(self) -> list[int]:
-        return [number for number, wording in enumerate(self._all) if wording.uses_rationale]
+        return [number for number, wording in enumerate(self.all_wordings) if wording.uses_rationale]
 
     def _choices(self, frame: pl.DataFrame, seed: int) -> pl.Series:
-        """The number in `_all` of each row's wording; null where no set fits the row."""
+        """The number in `all_wordings` of each row's wording; null where no set fits the row."""
         sets, first = [], 0
         for (task, language), wordings in self.wordings.items():
             sets.append((task, language, first, len(wordings)))
@@ -186,42 +183,28 @@ def load(name: str) -> Template:
         return Template(name)
     shipped = name in names()
     path = HOME / (name if name == "cot" else f"{name}.yaml") if shipped else Path(name)
-    if path.is_dir():
-        files = sorted(path.glob("*.yaml"))
-        if not files:
-            raise TemplateError(f"template {name!r}: the folder holds no .yaml file")
-        title = path.resolve().name
-        sheets = {file.stem: _wordings(file, f"{title}/{file.stem}") for file in files}
-        return Template(name, None, {(task, key): sheet[key] for task, sheet in sheets.items() for key in sheet})
-    if not path.is_file():
+    try:
+        files = sorted(path.glob("*.yaml")) if path.is_dir() else [path] if path.is_file() else None
+    except OSError as error:  # such as a name no file system takes
+        raise TemplateError(f"template {name!r}: {error.strerror}; {nearest(name, names())}") from None
+    if files is None:
         raise TemplateError(f"template {name!r}: neither a template nor a file; {nearest(name, names())}")
-    sheet = _wordings(path, name if shipped else path.stem)
-    return Template(name, path.stem, {(path.stem, key): sheet[key] for key in sheet})
+    if not files:
+        raise TemplateError(f"template {name!r}: the folder holds no .yaml file")
+    if files == [path]:
+        sheet = _wordings(path, name if shipped else path.stem)
+        return Template(name, path.stem, {(path.stem, key): sheet[key] for key in sheet})
+    title = path.resolve().name
+    sheets = {file.stem: _wordings(file, f"{title}/{file.stem}") for file in files}
+    return Template(name, None, {(task, key): sheet[key] for task, sheet in sheets.items() for key in sheet})
 
 
 def read_sheet(file: Path) -> Sheet:
     """A YAML file, its keys and types checked; `TemplateError` names the file and the place in it."""
     try:
-        return Sheet.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise TemplateError(f"{file}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise TemplateError(f"{file}: not UTF-8 text") from None
-    except (yaml.YAMLError, RecursionError) as error:
-        raise TemplateError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
-    except ValidationError as error:
-        raise TemplateError(f"{file}: {_first_fault(error)}") from None
-
-
-def _first_fault(error: ValidationError) -> str:
-    """Place and fault of a pydantic error's first entry, with the near misses of a wrong key."""
-    fault = error.errors(include_url=False)[0]
-    *above, last = fault["loc"] or ("the file",)
-    place = ".".join(map(str, [*above, last]))
-    if fault["type"] != "extra_forbidden":
-        return f"{place}: {fault['msg']}"
-    entry = Sheet if not above else FewShot if str(above[0]).startswith("few_shot") else Pair
-    return f"{place}: unknown key; {nearest(str(last), entry.model_fields)}"
+        return parsed(Sheet, read_yaml(file), str(file))
+    except CatalogError as error:  # the fault is told right, but it lies in a template
+        raise TemplateError(str(error)) from None
 
 
 def _wordings(file: Path, title: str) -> dict[Language, tuple[Wording, ...]]:

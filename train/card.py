@@ -13,7 +13,7 @@ from train.tiny import HONESTY
 
 
 def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], held_out: list[float]) -> str:
-    """The text of an adapter's `README.md`; `parts` are the tokens folder's counts, `held_out` losses in nats a token."""
+    """The text of an adapter's `README.md`; `parts` are the tokens folder's counts, `held_out` nats a token."""
     front = yaml.safe_dump(front_matter(recipe, mixture), sort_keys=False, allow_unicode=True)
     base = f"`{recipe.base}`" + (" (made on the spot, weights random)" if recipe.base == TINY else "")
     method = recipe.method
@@ -50,7 +50,8 @@ def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], hel
 
 def front_matter(recipe: Recipe, mixture: Mixture) -> dict[str, Any]:
     """The card's metadata in the Hub's vocabulary (hub-docs, modelcard.md)."""
-    languages = sorted({LANGUAGES[tag] for tag, rows in mixture.counts.get("lang", {}).items() if rows and tag in LANGUAGES})
+    tags = [tag for tag, rows in mixture.counts.get("lang", {}).items() if rows]
+    languages = sorted({LANGUAGES[tag] for tag in tags if tag in LANGUAGES})
     front: dict[str, Any] = {
         "library_name": "peft",
         "pipeline_tag": "text-generation",

@@ -5,14 +5,14 @@ segment is encoded by itself and carries its mask with it, so nothing is searche
 first span is one segment: its ids are what the model sees when it is served with `add_generation_prompt=True`. Before
 a later span that holds only if joining the segments' ids is the same as encoding their joined text. This is checked
 for every conversation with several spans, at the last one, where all earlier cuts take part; where it fails (an answer
-that starts with a blank line, say) only the last answer is trained, on the ids of its whole prompt, and this is counted.
+that starts with a blank line, say) only the last answer is trained, behind its whole prompt's ids, and this is counted.
 """
 
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain
+from itertools import accumulate, chain, pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -48,7 +48,7 @@ class Rendered:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """The kept rows of a batch, end to end: `ids` and `labels` of all tokens, `lengths` and ordinals `rows` of the rows.
+    """The kept rows of a batch, end to end: `ids` and `labels` of all tokens, `lengths` and ordinals (`rows`) of rows.
 
     `dropped` counts the rows left out by reason, `noted` the kept rows that were changed; `len(rows)` and the dropped
     rows together are the rows that came in.
@@ -214,7 +214,7 @@ def _segments(rendered: Rendered, loss_on: str) -> tuple[list[str], list[bool]]:
     """The text cut at its trained spans, and which of the pieces are such spans: prompt, answer, prompt, ..., tail."""
     spans = rendered.spans[-1:] if loss_on == "last" else rendered.spans
     cuts = [0, *chain.from_iterable(spans), len(rendered.text)]
-    pieces = [rendered.text[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+    pieces = [rendered.text[start:end] for start, end in pairwise(cuts)]
     return pieces, [place % 2 == 1 for place in range(len(pieces))]
 
 

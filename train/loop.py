@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import torch
 from torch import nn
-from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer import Trainer
+from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput
+from transformers.training_args import TrainingArguments
 
 from collectors.errors import TrainingError
 from train.encode import IGNORED
@@ -42,8 +44,8 @@ def arguments(recipe: Recipe, place: Path, *, dtype: torch.dtype, resumed: bool)
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         bf16=dtype == torch.bfloat16,
-        gradient_checkpointing=recipe.gradient_checkpointing,
-        gradient_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
+        activation_checkpointing=recipe.gradient_checkpointing,
+        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
         logging_steps=recipe.log_every,
         logging_nan_inf_filter=False,  # it would log a good figure in place of a loss that is not a number
         eval_strategy="steps" if recipe.evaluate else "no",
@@ -63,7 +65,7 @@ def arguments(recipe: Recipe, place: Path, *, dtype: torch.dtype, resumed: bool)
     )
 
 
-class TokenTrainer(Trainer):
+class TokenTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
     """The Trainer, with a held-out loss that is a mean over tokens.
 
     The training loss already is one, over all micro-batches of a step. The Trainer's evaluation is a mean of the
@@ -94,7 +96,7 @@ class TokenTrainer(Trainer):
         return output
 
 
-class Journal(TrainerCallback):
+class Journal(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     """Writes `metrics.jsonl`, one object a line, tells the same on the console, and stops at a loss that is no number.
 
     A resumed run takes up the lines from the checkpoint's own history, so the file reads as if nothing had happened.

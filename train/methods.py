@@ -1,5 +1,6 @@
 """The methods: how a base is made trainable. peft builds them; here their settings are checked against the model."""
 
+import warnings
 from typing import Any
 
 import torch
@@ -29,7 +30,10 @@ def attach(model: PreTrainedModel, method: Lora, *, base: str) -> PeftModel:
         target_modules=targets,
         modules_to_save=method.train_whole or None,
     )
-    attached = get_peft_model(model, config)
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 by the older name of a property; nothing a user could do about it.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        attached = get_peft_model(model, config)
     if not isinstance(attached, PeftModel):
         raise TypeError(f"get_peft_model gave {type(attached).__name__}")
     return attached

@@ -48,5 +48,7 @@ def find(out: Path, name: str) -> Mixture:
         raise ArtefactError(f"mixture {name}: not built in {out}{near}; run `make mix MIX={name}` first")
     missing = {"fingerprint", "counts"} - manifest.keys()
     if missing:
-        raise ArtefactError(f"{place}: its manifest lacks {', '.join(sorted(missing))}; run `make mix MIX={name}` again")
+        raise ArtefactError(
+            f"{place}: its manifest lacks {', '.join(sorted(missing))}; run `make mix MIX={name}` again"
+        )
     return Mixture(name=name, folder=place, fingerprint=manifest["fingerprint"], counts=manifest["counts"])

@@ -42,12 +42,12 @@ def located(recipe: Recipe) -> Path:
         return Path(snapshot_download(base, revision=recipe.revision, allow_patterns=HUB_FILES))
     except (RepositoryNotFoundError, HFValidationError):
         raise TrainingError(
-            f"base {base}: neither a folder here nor a model on the Hub that can be seen; a Hub id is written owner/name"
+            f"base {base}: no folder here, and no model on the Hub that can be seen; a Hub id is owner/name"
         ) from None
     except LocalEntryNotFoundError:
         raise RemoteError(f"base {base}: no such folder here, and the Hub cannot be reached to fetch it") from None
     except (HfHubHTTPError, OSError) as error:
-        raise RemoteError(f"base {base}: the Hub does not give it: {str(error).splitlines()[0]}") from None
+        raise RemoteError(f"base {base}: the Hub does not give it: {_first_line(error)}") from None
 
 
 def identity(base: Path) -> str:
@@ -67,7 +67,11 @@ def tokenizer(base: Path) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(base, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"base {base}: its tokenizer cannot be read: {str(error).strip().splitlines()[0]}") from None
+        raise TrainingError(f"base {base}: its tokenizer cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def precision(recipe: Recipe) -> torch.dtype:
@@ -96,13 +100,13 @@ def load(base: Path, recipe: Recipe) -> PreTrainedModel:
             trust_remote_code=False,
         )
     except (OSError, ValueError, ImportError) as error:
-        raise TrainingError(f"base {base}: cannot be loaded: {str(error).strip().splitlines()[0]}") from None
+        raise TrainingError(f"base {base}: cannot be loaded: {_first_line(error)}") from None
     model.config.use_cache = False  # with a cache, packed sequences would see each other
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def check_packing(model: PreTrainedModel, name: str) -> None:
-    """Refuse to pack for a model in which packed sequences see each other, by asking it: two sequences, apart and packed.
+    """Refuse to pack for a model whose packed sequences see each other, found out with two of them, apart and packed.
 
     `TrainingError` names the way out. Tolerances are relative to the largest logit, with room for bfloat16.
     """
@@ -118,9 +122,11 @@ def check_packing(model: PreTrainedModel, name: str) -> None:
     model.eval()
     with torch.no_grad():
         apart = model(second[None].to(model.device)).logits[0].float()
-        packed = model(
-            torch.cat([first, second])[None].to(model.device), position_ids=places[None].to(model.device)
-        ).logits[0, len(first) :].float()
+        packed = (
+            model(torch.cat([first, second])[None].to(model.device), position_ids=places[None].to(model.device))
+            .logits[0, len(first) :]
+            .float()
+        )
     model.train(training)
     tolerance = 0.05 if model.dtype == torch.bfloat16 else 1e-3
     if (packed - apart).abs().max() > tolerance * apart.abs().max():

@@ -48,14 +48,14 @@ class Lora(Node):
     alpha: Annotated[float, Field(gt=0)] = 16
     dropout: Share = 0.05
     targets: Literal["all-linear"] | list[str] = "all-linear"
-    train_whole: list[str] = []
+    train_whole: list[str] = Field(default_factory=list)
 
 
 class Recipe(Node):
     """Everything that decides a training except the mixture.
 
     `cutoff` is in tokens and also the length of a packed row; `batch` counts (packed) rows a device, so a step sees
-    `batch * accumulation` of them on each device. `steps` bounds the training when given, else `epochs` does.
+    `batch * accumulation` of them on each device. Training lasts `epochs`, and no longer than `steps` where given.
     `log_every`, `evaluate_every` and `save_every` are in steps; held-out rows are always evaluated before the first
     step and after the last one.
     """

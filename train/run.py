@@ -4,7 +4,6 @@ While it trains it keeps its checkpoints and journal in `DATA/runs/<run>.work/`;
 `DATA/runs/<run>/` by one rename, so a run of that name that was finished before stands until then.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -15,11 +14,12 @@ from typing import Any, Final
 import torch
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase, set_seed
+from transformers.trainer_callback import PrinterCallback
 
 from collectors.errors import TrainingError
 from pipeline import folder
 from templates import prompt as prompts
-from train import loop, methods, mixture, model, tiny, tokens
+from train import loop, methods, model, tiny, tokens
 from train.card import card
 from train.feed import Packed, Padded
 from train.mixture import Mixture
@@ -38,14 +38,11 @@ class Outcome:
     trained: bool
 
 
-def train(
-    out: Path, mix: str, recipe: Recipe, *, name: str | None = None, say: Callable[[str], None] = print
-) -> Outcome:
-    """Train the mixture `mix` of the data folder `out` as the recipe says; what happens is told to `say`, a line each.
+def train(out: Path, mixed: Mixture, recipe: Recipe, *, name: str, say: Callable[[str], None] = print) -> Outcome:
+    """Train a mixture of the data folder `out` to `out/runs/<name>`; what happens is told to `say`, a line each.
 
     A run of the same fingerprint that is finished is left as it is, one that was cut goes on from its last checkpoint.
     """
-    mixed = mixture.find(out, mix)
     prompt = prompts.load(recipe.prompt)
     base = None if recipe.base == TINY else model.located(recipe)
     known = tiny.fingerprint(mixed, recipe) if base is None else model.identity(base)
@@ -57,8 +54,7 @@ def train(
         tokens=tokens.VERSION,
         version=VERSION,
     )
-    name = name or f"{mixed.name}-{Path(recipe.base or '').name}"
-    if not name or Path(name).name != name:
+    if not name or Path(name).name != name or name.endswith((".work", ".part", ".old")):
         raise TrainingError(f"run name {name!r}: is no plain folder name")
     place = out / "runs" / name
     folder.restore(place)
@@ -179,7 +175,7 @@ def _loop(
         data_collator=Packed(pad, flat=recipe.attention.startswith("flash")) if recipe.packing else Padded(pad),
         callbacks=[journal],
     )
-    trainer.remove_callback(loop.PrinterCallback)
+    trainer.remove_callback(PrinterCallback)
     try:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         last = next((entry["step"] for entry in reversed(journal.entries) if "held_out_loss" in entry), None)
@@ -194,6 +190,9 @@ def _loop(
 
 def _save(place: Path, adapted: PeftModel, words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
     """The adapter with its tokenizer and chat template; its configuration names the base as the recipe does."""
-    adapted.peft_config["default"].base_model_name_or_path = recipe.base
+    settings = adapted.peft_config["default"]
+    settings.base_model_name_or_path = recipe.base
+    if isinstance(settings.target_modules, set):
+        settings.target_modules = sorted(settings.target_modules)  # a set would be written in another order each time
     adapted.save_pretrained(place, save_embedding_layers=False)
     words.save_pretrained(place)

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -34,7 +35,14 @@ PARTS: Final = ("train", "holdout")
 BATCH: Final = 1 << 22
 """Tokens gathered and written at a time."""
 
-TOKENIZER_FILES: Final = ("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model")
+TOKENIZER_FILES: Final = (
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab*",
+    "merges.txt",
+    "*.model",
+)
 LISTS: Final = pa.list_(pa.int32())
 SCHEMA: Final = pa.schema([("ids", LISTS), ("labels", LISTS), ("bounds", LISTS), ("rows", pa.list_(pa.int64()))])
 
@@ -138,7 +146,7 @@ def _pack_part(place: Path, mixture: Mixture, part: Part, encoder: Encoder, *, p
 def _encode_part(
     place: Path, mixture: Mixture, part: Part, encoder: Encoder
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int, Counter[str], Counter[str]]:
-    """Encode a part to two flat files; lengths and ordinals of the kept rows, rows read, dropped and noted by reason."""
+    """Encode a part to two flat files; lengths and ordinals of the kept rows, rows read, and both counters."""
     lengths, origins = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     dropped: Counter[str] = Counter()
     noted: Counter[str] = Counter()
@@ -187,7 +195,7 @@ def _gather(
         # The shift of the loss would have a row's last token predict the next row's first one.
         targets[ends[:-1]] = IGNORED
         tokens = ends[sequences]
-        within = [ends[first : last + 1] - ends[first] for first, last in zip(sequences, sequences[1:], strict=False)]
+        within = [ends[first : last + 1] - ends[first] for first, last in pairwise(sequences)]
         bounds = np.concatenate(within)
         edges = sequences + np.arange(len(sequences))
         yield pa.record_batch(

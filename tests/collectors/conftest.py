@@ -22,7 +22,7 @@ def build(tmp_path: Path) -> Build:
             target = place / "raw" / source / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content.encode() if isinstance(content, str) else content)
-        list(corpus(load(), [source], place / "raw", place / "data", workers=1, limit=None))
+        corpus(load(), [source], place / "raw", place / "data", workers=1, limit=None)
         return read(place / "data" / "records" / source)
 
     return built

@@ -31,5 +31,6 @@ def test_an_empty_output_is_refused_under_either_key(build: Build) -> None:
 
 
 def test_noinput_in_a_longer_input_and_a_literal_line_break_stay(build: Build) -> None:
-    row = {"instruction": "改写。\\n更礼貌。", "input": "关窗。\n<noinput>", "output": "请关窗，好吗？\\n谢谢。"}
-    assert build("alpaca_zh", {"alpaca_data_zh_51k.json": array(row)}).said == [row]
+    inputs = ["关窗。\n<noinput>", '"<noinput>"', "<noinput>。", "无输入。"]
+    rows = [{"instruction": "改写。\\n更礼貌。", "input": text, "output": "请关窗？\\n谢谢。"} for text in inputs]
+    assert build("alpaca_zh", {"alpaca_data_zh_51k.json": array(*rows)}).said == rows

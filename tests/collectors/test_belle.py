@@ -1,10 +1,15 @@
 """belle: plain rows, an older pair of keys, dialogues packed into the instruction, and conversations."""
 
 import json
+import re
 from typing import Any
 
 import pytest
-from built import Build, lines, turn
+from built import Build, kept, lines, turn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from collectors.errors import SourceError
 
 Said = dict[str, Any]
 
@@ -123,12 +128,17 @@ def test_a_line_that_is_none(build: Build, raw: dict[str, object], reason: str) 
     assert built.refused == [(1, reason)]
 
 
-def test_a_line_cut_in_the_middle(build: Build) -> None:
-    built = build("belle", {"train_2M_CN.json": lines(row("早")) + '{"instruction": "再'})
+def test_a_line_that_is_broken_off_is_refused(build: Build) -> None:
+    built = build("belle", {"train_2M_CN.json": lines(row("早")) + '{"instruction": "再\n'})
     assert built.places == [("train_2M_CN.json", 0)]
     assert built.rejects == [
         {"file": "train_2M_CN.json", "row": 1, "reason": "unparsable", "bytes": '{"instruction": "再'}
     ]
+
+
+def test_a_file_that_ends_within_a_line_is_an_error(build: Build) -> None:
+    with pytest.raises(SourceError, match=r"train_2M_CN\.json.* row 1"):
+        build("belle", {"train_2M_CN.json": lines(row("早")) + '{"instruction": "再'})
 
 
 def test_escapes_and_raw_letters_are_the_same_text(build: Build) -> None:
@@ -136,3 +146,22 @@ def test_escapes_and_raw_letters_are_the_same_text(build: Build) -> None:
     built = build("belle", {"train_2M_CN.json": lines(raw) + json.dumps(raw) + "\n"})
     assert built.said[0] == built.said[1]
     assert built.records[0]["id"] == built.records[1]["id"]
+
+
+MARKER = re.compile(r"\n(Human|Assistant):")
+PIECES = ["Human:", "Assistant:", "Human", "\n", "\n\n", " ", "a", "字", "\u3000", ":"]
+TEXTS = (
+    st.lists(st.sampled_from(PIECES), max_size=6)
+    .map("".join)
+    .filter(lambda text: kept(text) and not MARKER.search(text))
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5).map(lambda pairs: sum(pairs, ())), last=TEXTS)
+def test_a_dialogue_comes_apart_as_it_was_put_together(build: Build, said: tuple[str, ...], last: str) -> None:
+    packed = "\n".join(f"Human:{user}\nAssistant:{answer}" for user, answer in zip(said[::2], said[1::2], strict=True))
+    raw = row(f"{packed}\nHuman:{last}\nAssistant:")
+    ours = build("belle", {"multiturn_chat_0.8M.json": lines(raw)}).records[0]
+    assert ours["instruction"] == kept(last)
+    assert ours["history"] == [turn(*map(kept, both)) for both in zip(said[::2], said[1::2], strict=True)]

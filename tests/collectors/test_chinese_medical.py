@@ -81,6 +81,12 @@ def test_a_record_that_is_none(build: Build, record: bytes, reason: str) -> None
     assert built.refused == [(1, reason)]
 
 
+def test_a_refused_record_can_be_read(build: Build) -> None:
+    (reject,) = build("chinese_medical", {"a.csv": table('科,题,问,答\n科,题,"问\n问",\n')}).rejects
+    assert (reject["file"], reject["row"], reject["reason"]) == ("a.csv", 1, "empty output")
+    assert reject["bytes"].rstrip("\n") == '科,题,"问\n问",'
+
+
 def test_equal_records_stay(build: Build) -> None:
     built = build("chinese_medical", {"a.csv": table("科,题,问,答\n" * 2)})
     assert built.places == [("a.csv", 0), ("a.csv", 1)]
@@ -100,7 +106,7 @@ def test_every_arrangement_of_quotes_is_read_as_the_csv_module_reads_it(build: B
             (path, row): (fields[2].strip() or fields[1].strip(), fields[3].strip())
             for path, text in files.items()
             for row, fields in enumerate(list(csv.reader(io.StringIO(text, newline="")))[1:])
-            if len(fields) == 4 and fields[3].strip()
+            if len(fields) == 4 and (fields[2] + fields[1]).strip() and fields[3].strip()
         }
         found = {(row["subset"], row["row"]): (row["instruction"], row["output"]) for row in built.records}
         wrong = {

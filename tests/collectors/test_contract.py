@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import xxhash
-from built import Build, array, lines, turn
+from built import Build, array, kept, lines, turn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 GOOD = {"instruction": "Name a river.", "input": "", "output": "The Loire."}
 PAIR = {"chosen": "\n\nHuman: q\n\nAssistant: a", "rejected": "\n\nHuman: q\n\nAssistant: b"}
@@ -21,7 +23,7 @@ def alpaca(**fields: object) -> dict[str, object]:
 def test_a_record_has_every_column(build: Build) -> None:
     row = {"instruction": "Add the numbers.", "input": "2, 3", "output": "5"}
     assert build("alpaca", {"alpaca_data.json": array(GOOD, row)}).records[1] == {
-        "id": xxhash.xxh3_128_hexdigest("-,0:,16:Add the numbers.,4:2, 3,-,1:5,-,"),
+        "id": xxhash.xxh3_128_hexdigest(b"-,0:,16:Add the numbers.,4:2, 3,-,1:5,-,"),
         "source": "alpaca",
         "subset": "alpaca_data.json",
         "row": 1,
@@ -113,7 +115,7 @@ NO_INPUT = [
 ]  # fmt: skip
 INPUT = [
     "no", "input", "nothing", "none of them", "noinput here", "Text.\n<noinput>", "no input? why", "nan bread",
-    "n/a, n/a", "无", "<>", ".", "not applicable to cats",
+    "n/a, n/a", "无", "<noinput>。", '"<noinput>"', "<>", ".", "not applicable to cats",
 ]  # fmt: skip
 
 
@@ -332,6 +334,7 @@ def test_which_files_are_taken(build: Build, source: str) -> None:
     built = build(source, dict.fromkeys([*case["taken"], *case["left"]], case["text"]))
     assert sorted(one["path"] for one in built.manifest["files"]) == sorted(case["taken"])
     assert sorted(row["subset"] for row in built.records) == sorted(case["taken"])
+    assert sorted(built.manifest["unclaimed"]) == sorted(case["left"])
 
 
 def test_the_manifest_accounts_for_every_file_and_row(build: Build) -> None:
@@ -363,6 +366,20 @@ def test_a_reject_shows_its_first_500_bytes(build: Build) -> None:
     assert reject["bytes"] == line[:500]
 
 
+def test_a_letter_is_not_the_worse_for_standing_at_the_500th_byte(build: Build) -> None:
+    line = json.dumps(alpaca(instruction="字" * 300, output=""), ensure_ascii=False)
+    (reject,) = build("belle", {"train_2M_CN.json": f"{json.dumps(GOOD)}\n{line}\n"}).rejects
+    whole = reject["bytes"].rstrip("\ufffd")
+    assert line.startswith(whole)
+    assert 497 <= len(whole.encode()) <= 500
+
+
+def test_a_source_whose_rows_are_all_refused_is_no_error(build: Build) -> None:
+    built = build("alpaca", {"alpaca_data.json": array(alpaca(output=""), alpaca(output=""))})
+    assert (built.records, built.shards) == ([], [])
+    assert built.manifest["rejected"] == {"empty output": 2}
+
+
 def test_equal_rows_stay_and_have_equal_ids(build: Build) -> None:
     built = build("alpaca", {"alpaca_data.json": array(GOOD, alpaca(input="N/A"), alpaca(output="The Po."))})
     first, second, third = (row["id"] for row in built.records)
@@ -374,3 +391,54 @@ def test_equal_rows_stay_and_have_equal_ids(build: Build) -> None:
 def test_fields_without_a_column_are_left_out_unless_the_source_keeps_them(build: Build) -> None:
     (record,) = build("alpaca", {"alpaca_data.json": array(alpaca(text="Below is an instruction", score=3))}).records
     assert record["extra"] is None
+
+
+# --- laws ---------------------------------------------------------------------------------------------------------
+
+EDGES = st.text(st.sampled_from('a字\r\n \u3000\u200b\ufeff\x1c\x85\\"<\u0301'), max_size=8)
+
+many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@many
+@given(texts=st.lists(st.text() | EDGES, min_size=1, max_size=20), ascii_only=st.booleans())
+def test_the_text_rule_is_one_rule_for_any_text(build: Build, texts: list[str], ascii_only: bool) -> None:
+    rows = [{"instruction": f"{text}|", "input": "", "output": f"|{text}"} for text in texts]
+    content = "".join(json.dumps(row, ensure_ascii=ascii_only) + "\n" for row in rows)
+    assert build("belle", {"train_2M_CN.json": content}).said == [
+        {"instruction": kept(row["instruction"]), "output": kept(row["output"])} for row in rows
+    ]
+
+
+SOUND = [
+    json.dumps(GOOD),
+    '{"output": "The Loire.", "input": null, "instruction": "Name a river."}',
+    '{"instruction": "Name a lake.", "instruction": "Name a river.", "output": "The Loire."}',
+    '  {"instruction": "Name a river.", "output": "The \\u004coire.", "score": [1, {"a": null}]}  ',
+    '{"instruction": "Name a river.", "input": "N/A", "output": "The Loire.", "note": "\\ud83d\\ude00"}',
+]
+LINES: dict[str, str | None] = dict.fromkeys(SOUND) | {line: reason for _, line, reason in REASONS}
+
+
+@many
+@given(chosen=st.lists(st.sampled_from(sorted(LINES)), max_size=12))
+def test_bad_rows_do_not_touch_their_neighbours(build: Build, chosen: list[str]) -> None:
+    lines_ = [SOUND[0], *chosen, SOUND[0]]
+    built = build("belle", {"train_2M_CN.json": "\n".join(lines_) + "\n"})
+    assert built.refused == [(row, reason) for row, line in enumerate(lines_) if (reason := LINES[line])]
+    assert [row["row"] for row in built.records] == [row for row, line in enumerate(lines_) if not LINES[line]]
+    assert {(row["instruction"], row["input"], row["output"]) for row in built.records} == {
+        ("Name a river.", "", "The Loire.")
+    }
+
+
+ELEMENTS = sorted([*SOUND, *(line for _, line, _ in IN_ARRAY)])
+
+
+@many
+@given(chosen=st.lists(st.sampled_from(ELEMENTS), max_size=12), gap=st.sampled_from(["", "\n", "\r\n    ", "\t"]))
+def test_an_array_reads_as_its_elements_do_on_lines(build: Build, chosen: list[str], gap: str) -> None:
+    elements = [SOUND[0], *chosen]
+    built = build("alpaca", {"alpaca_data.json": f"[{gap}" + f",{gap}".join(elements) + f"{gap}]"})
+    assert built.refused == [(row, reason) for row, line in enumerate(elements) if (reason := LINES[line])]
+    assert [row["row"] for row in built.records] == [row for row, line in enumerate(elements) if not LINES[line]]

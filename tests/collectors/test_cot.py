@@ -25,8 +25,12 @@ LINES = {
         {"instruction": "x + y = 10 \\\nx - y = 4", "rationale": "2x = 14\nx = 7", "output": "(D)"},
     ),
     "stripped after the replacement": (
-        r"\nAsk?\n\n	(A) \n	 Think. \n ",
+        r"\nAsk?\n\n	 (A) 	 Think. \n ",
         {"instruction": "Ask?", "rationale": "Think.", "output": "(A)"},
+    ),
+    "an answer is not a text of several lines": (
+        r"Ask?	a\nb	Think.",
+        {"instruction": "Ask?", "rationale": "Think.", "output": r"a\nb"},
     ),
     "other backslashes": (
         r"\t \\ \r \N	a	\tan",
@@ -56,7 +60,7 @@ REFUSED = {
     "two columns": ("Ask?\tyes", "missing field"),
     "four columns": ("Ask?\tyes\tThink.\tmore", "missing field"),
     "an empty question": (r"\n	yes	Think.", "empty instruction"),
-    "an empty answer": (r"Ask?	\n	Think.", "empty output"),
+    "an empty answer": ("Ask?\t \u3000\tThink.", "empty output"),
 }
 
 

@@ -1,10 +1,13 @@
 """hh_rlhf: pairs of transcripts, gzipped; `chosen` gives the dialogue, `rejected` the worse last answer."""
 
 import gzip
+import re
 from typing import Any
 
 import pytest
-from built import Build, lines, turn
+from built import Build, kept, lines, turn
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from collectors.errors import SourceError
 
@@ -79,6 +82,7 @@ ROWS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         pair(ASSISTANT + "Welcome." + talk("Hi", "Hello!")),
         {"instruction": "Hi", "output": "Hello!", "rejected": "Go away."},
     ),
+    "a worse transcript without turns": (pair(talk("Hi", "Hello!"), "Go."), {"instruction": "Hi", "output": "Hello!"}),
     "no blank after the marker": (
         pair("\n\nHuman:Hi\n\nAssistant:Hello!"),
         {"instruction": "Hi", "output": "Hello!", "rejected": "Go away."},
@@ -141,3 +145,20 @@ def test_a_gzip_that_is_cut_short_is_an_error(build: Build) -> None:
     content = packed(*rows)
     with pytest.raises(SourceError, match=r"train\.jsonl\.gz"):
         build("hh_rlhf", {PATH: content[: len(content) // 2]})
+
+
+MARKER = re.compile(r"\n\n(Human|Assistant):")
+PIECES = ["Human:", "Assistant:", "Human", "\n", "\n\n", " ", "a", "字", "\u3000", ":"]
+TEXTS = (
+    st.lists(st.sampled_from(PIECES), max_size=6)
+    .map("".join)
+    .filter(lambda text: kept(text) and not MARKER.search(text))
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(said=st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=5).map(lambda pairs: sum(pairs, ())), last=TEXTS)
+def test_a_dialogue_comes_apart_as_it_was_put_together(build: Build, said: tuple[str, ...], last: str) -> None:
+    (ours,) = build("hh_rlhf", {PATH: packed(pair(talk(*said, last, "Bye.")))}).records
+    assert ours["instruction"] == kept(last)
+    assert ours["history"] == [turn(*map(kept, both)) for both in zip(said[::2], said[1::2], strict=True)]

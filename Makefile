@@ -1,0 +1,98 @@
+# Suri: one line a target. Every variable is set here, so none comes in by accident from the environment (LANG, OUT,
+# FROM ...); give them on the command line: make corpus SOURCES="alpaca belle" FROM=../raw
+
+PYTHON := python3
+# Where the data folder is, and how many processes work on it (empty: one a core).
+DATA := data
+WORKERS :=
+# corpus: which sources (empty: all), from where (sample, hub, or a folder of <source>/ folders), how many rows a file.
+SOURCES :=
+FROM := sample
+LIMIT :=
+# mix, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
+MIX := alpaca-belle-cot
+# train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
+BASE :=
+RECIPE := $(if $(BASE),lora,demo)
+RUN :=
+SET :=
+# push: the data set on the Hub (owner/name), or a folder instead; PUBLIC=1 makes it public.
+REPO :=
+TO :=
+PUBLIC :=
+# The build of torch that is installed. On Linux without an NVIDIA GPU the CPU build is tried first, then the ordinary
+# one. TORCH names another requirement, TORCH_INDEX one more package index to find it in.
+TORCH :=
+TORCH_INDEX :=
+# More arguments for pytest in make test.
+TESTS :=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+OUT_ := --out "$(DATA)"
+INDEX_ := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
+PIN_ = $(shell sed -n 's/^torch==//p' constraints.txt)
+WORKERS_ := $(if $(WORKERS),--workers $(WORKERS))
+
+.DEFAULT_GOAL := help
+.PHONY: help corpus mix train push sources demo test lint clean
+
+help: ## Show this list
+	@echo "make TARGET [VARIABLE=value ...]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-9s %s\n", $$1, $$2}'
+	@echo "  DATA=$(DATA)  the data folder;  FROM=$(FROM)  (sample: the embedded rows; hub: upstream; or a folder)"
+
+corpus: $(VENV)/base ## Raw files to records: [SOURCES="alpaca belle"] [FROM=sample|hub|DIR] [LIMIT=rows]
+	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source $(name)) $(if $(LIMIT),--limit $(LIMIT)) $(WORKERS_) $(OUT_)
+
+mix: $(VENV)/base ## Records to a mixture: MIX=alpaca-belle-cot or a path
+	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)
+
+train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."]
+	@$(PY) -m train run --mix "$(MIX)" --recipe "$(RECIPE)" $(if $(BASE),--base "$(BASE)") $(if $(RUN),--name "$(RUN)") $(foreach pair,$(SET),--set $(pair)) $(OUT_)
+
+push: $(VENV)/base ## A mixture to the Hub: MIX=... REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
+	@$(PY) -m pipeline push "$(MIX)" $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(OUT_)
+
+sources: $(VENV)/base ## The table of sources
+	@$(PY) -m pipeline sources
+
+demo: $(VENV)/train ## Everything once, on the embedded samples, offline, in DATA/demo
+	@$(PY) -m pipeline corpus --from sample --out "$(DATA)/demo" $(WORKERS_)
+	@$(PY) -m pipeline mix alpaca-belle-cot --out "$(DATA)/demo" $(WORKERS_)
+	@$(PY) -m train run --mix alpaca-belle-cot --recipe demo --out "$(DATA)/demo"
+	@$(PY) -m pipeline push alpaca-belle-cot --to "$(DATA)/demo/published/alpaca-belle-cot" --out "$(DATA)/demo"
+	@$(PY) -m pipeline show --out "$(DATA)/demo"
+
+test: $(VENV)/dev ## The whole test suite
+	@$(PY) -m pytest -q $(TESTS)
+
+lint: $(VENV)/dev ## ruff and mypy
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy
+
+clean: ## Remove the virtual environment and caches (never the data folder)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# Setting up, each step once and again when the pins change. Without build isolation the build tool is pinned as well.
+$(VENV)/base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Suri needs Python 3.11 or newer, $(PYTHON) is {sys.version.split()[0]}; name another with PYTHON=")'
+	@echo "Setting up $(VENV) (once)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PIP) setuptools && $(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/train: $(VENV)/base
+	@echo "Installing torch and the training libraries (once)"
+	@if [ -n "$(TORCH)" ]; then $(PIP) $(INDEX_) "$(TORCH)"; \
+	elif [ "$$(uname -s)" = Linux ] && ! command -v nvidia-smi > /dev/null 2>&1; then \
+		$(PIP) $(INDEX_) "torch==$(PIN_)+cpu" 2> /dev/null || { \
+		echo "No CPU build of torch is found: installing the ordinary one and gigabytes of CUDA packages with it."; \
+		echo "To spare that, name an index that has one: make TORCH_INDEX=address ..."; $(PIP) $(INDEX_) torch; }; \
+	else $(PIP) $(INDEX_) torch; fi
+	@$(PIP) --no-build-isolation -e ".[train]"
+	@touch $@
+
+$(VENV)/dev: $(VENV)/train
+	@$(PIP) --no-build-isolation -e ".[train,dev]"
+	@touch $@

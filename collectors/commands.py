@@ -1,0 +1,35 @@
+"""What the command lines share: a user's mistake is one line and exit code 2, an interrupt exit code 130."""
+
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from collectors.errors import SuriError
+
+
+def application() -> typer.Typer:
+    """An empty command line; without arguments it prints its help, and a defect of the program keeps its traceback."""
+    return typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+def run(app: typer.Typer, name: str) -> NoReturn:
+    """Run a command line as the program `name`, such as `python -m pipeline`, and exit."""
+    try:
+        code = app(prog_name=name, standalone_mode=False)
+    except SuriError as error:
+        _exit(2, f"suri: error: {error}")
+    except TyperException as error:
+        message = error.format_message()  # empty where the help was printed instead
+        _exit(2, f"suri: error: {message} (see {name} --help)" if message else "")
+    except (KeyboardInterrupt, typer.Abort):
+        _exit(128 + signal.SIGINT, "suri: interrupted; run the same command again to go on")
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _exit(code: int, line: str) -> NoReturn:
+    if line:
+        print(" ".join(line.splitlines()), file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,69 @@
+"""The books of a mixture: what its manifest tells of records taken and left out, and that these figures agree."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from collectors.mixture import Mixture
+from pipeline.keys import Keys
+from pipeline.selection import TAKEN, Selection, left_out
+from pipeline.wording import COUNTED, Worded
+
+Manifest = dict[str, Any]
+
+
+def books(mixture: Mixture, known: Keys, selection: Selection, worded: Sequence[Worded]) -> Manifest:
+    """What a manifest tells of the records taken and left out, and of the rows made of them."""
+    parts: list[Manifest] = []
+    for number, (part, span) in enumerate(zip(mixture.parts, known.parts, strict=True)):
+        verdict = selection.verdict[span]
+        parts.append(
+            {
+                "source": part.source,
+                "template": part.template,
+                "candidates": len(verdict),
+                "taken": int((verdict == TAKEN).sum()),
+                "rows": int(selection.repeats[span].sum()),
+                "holdout": int(selection.held[span].sum()),
+                "left_out": left_out(verdict),
+                "templates": _merged(one.counts["template"] for one in worded if one.part == number),
+            }
+        )
+    holdout = sum(part["holdout"] for part in parts)
+    return {
+        "rows": {"train": sum(part["rows"] for part in parts) - holdout, "holdout": holdout},
+        "candidates": sum(part["candidates"] for part in parts),
+        "taken": sum(part["taken"] for part in parts),
+        "left_out": _merged(part["left_out"] for part in parts),
+        "unused_rationales": sum(one.unused_rationales for one in worded),
+        "counts": {name: _merged(one.counts[name] for one in worded) for name in COUNTED if name != "template"},
+        "parts": parts,
+    }
+
+
+def _merged(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(sorted(total.items()))
+
+
+def close(manifest: Manifest) -> None:
+    """Check that the books close: every candidate is taken or left out, every row is in a file and has a wording."""
+    rows = sum(manifest["rows"].values())
+    pairs = [
+        *(
+            (entry["candidates"], entry["taken"] + sum(entry["left_out"].values()))
+            for entry in [manifest, *manifest["parts"]]
+        ),
+        *((part["rows"], sum(part["templates"].values())) for part in manifest["parts"]),
+        (rows, sum(part["rows"] for part in manifest["parts"])),
+        (rows, sum(file["rows"] for file in manifest["files"])),
+        *(
+            (rows, sum(manifest["counts"][name].values()))
+            for name in COUNTED
+            if name in manifest["counts"] and name != "language"
+        ),
+    ]
+    if any(said != found for said, found in pairs):
+        raise AssertionError(f"the books of the mixture {manifest['mixture']} do not close: {pairs}")

@@ -1,0 +1,112 @@
+"""What a command says on the terminal when it is done, and what a data folder holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from collectors.catalog import Catalog
+from pipeline.folder import manifest
+from pipeline.mix import Mixed
+from pipeline.push import Published
+from pipeline.card import table
+from pipeline.collect import Collected
+
+WIDTH = 160
+"""Columns to print to where there is no terminal to ask."""
+
+
+def say(line: str) -> None:
+    """Print one line at once, also where the output is a pipe."""
+    print(line, flush=True)
+
+
+def collected(done: Collected) -> None:
+    """One line for a source: rows in, records out, and why rows were left out; one warning when none is left."""
+    found = done.manifest
+    line = f"{found['source']}: {found['raw_rows']:,} raw rows, {found['records']:,} records"
+    if found["rejected"]:
+        line += f", rejected {_reasons(found['rejected'])} (see {done.folder / 'rejects.jsonl'})"
+    for book in ("dropped_parts", "dropped_turns"):
+        if found[book]:
+            line += f", {book.replace('_', ' ')} {_reasons(found[book])}"
+    if found["unclaimed"]:
+        line += f", unclaimed {', '.join(found['unclaimed'][:3])}"
+        line += f" and {len(found['unclaimed']) - 3} more" if len(found["unclaimed"]) > 3 else ""
+    say(line + ("" if done.fresh else " (up to date)"))
+    if not found["records"]:
+        say(f"warning: {found['source']}: no row gave a record")
+
+
+def mixed(done: Mixed) -> None:
+    """The size of a mixture, what was left out, and where it is."""
+    found = done.manifest
+    rows = ", ".join(f"{count:,} {split}" for split, count in found["rows"].items() if count)
+    line = f"{found['mixture']}: {found['candidates']:,} candidates, {found['taken']:,} taken, {rows} rows"
+    if found["left_out"]:
+        line += f", left out {_reasons(found['left_out'])}"
+    if found["unused_rationales"]:
+        line += f", {found['unused_rationales']:,} rationales that no template used"
+    say(f"{line}: {done.folder}" + (" (up to date)" if done.up_to_date else ""))
+    for warning in done.warnings:
+        say(f"warning: {warning}")
+
+
+def published(name: str, done: Published) -> None:
+    """Where a mixture is published, and what had to be sent."""
+    what = f"{len(done.uploaded)} of {len(done.files)} files written" if done.changed else "up to date"
+    say(f"{name}: {done.where} ({what}{', private' if done.private else ''})")
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return ", ".join(f"{rows:,} {reason}" for reason, rows in counts.items())
+
+
+def sources_table(catalog: Catalog) -> str:
+    """The table of sources as Markdown; the README holds it, and a test that it is current."""
+    rows = [
+        (
+            f"`{name}`",
+            f"[{source.title}]({source.homepage})",
+            f"{source.lang} {source.task} {source.gen}",
+            source.license + (f" ({', '.join(source.terms)})" if source.terms else ""),
+            f"{source.rows:,}" if source.rows else "",
+        )
+        for name, source in catalog.sources.items()
+    ]
+    return table(("source", "title", "lang task gen", "licence (terms)", "rows upstream"), rows)
+
+
+def inventory(out: Path) -> None:
+    """A table of what was built below `out`: corpus, mixtures, runs and published trees, how much, and where."""
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("what", "name", "how much", "where"):
+        shown.add_column(column, no_wrap=True)
+    for row in _built(out):
+        shown.add_row(*row)
+    console = Console()
+    Console(width=console.width if console.is_terminal else WIDTH).print(shown)
+
+
+def _built(out: Path) -> Iterator[tuple[str, str, str, str]]:
+    """(what, name, how much, where) of every finished folder below `out`, in the data's order."""
+    for what, below, amount in (
+        ("records", "records", lambda found: f"{found['records']:,} records of {found['raw_rows']:,} raw rows"),
+        ("mixture", "mixes", _splits),
+        ("adapter", "runs", _losses),
+        ("data set", "published", _splits),
+    ):
+        for place in sorted((out / below).glob("*")):
+            if (found := manifest(place)) is not None:
+                yield what, place.name, amount(found), str(place)
+
+
+def _splits(found: dict[str, Any]) -> str:
+    return ", ".join(f"{rows:,} {split}" for split, rows in found["rows"].items() if rows) + " rows"
+
+
+def _losses(found: dict[str, Any]) -> str:
+    loss = found["held_out_loss"]
+    return f"held-out loss {loss['before']:.3f} to {loss['after']:.3f}" if loss else "no rows held out"

@@ -1,0 +1,109 @@
+"""A mixture as `mix` leaves it, of rows written out by the test, and what its sources are credited with."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import folder, shards
+from pipeline.card import Credit
+
+CREDITS = {
+    "alpaca": Credit(
+        title="Stanford Alpaca",
+        about="52 thousand English instructions.",
+        homepage="https://example.org/alpaca",
+        terms=("non-commercial", "openai-output"),
+    ),
+    "belle": Credit(title="BELLE", about="Chinese instructions | dialogues.", homepage="https://example.org/belle"),
+}
+
+TAG = pa.dictionary(pa.int32(), pa.string())
+SCHEMA = pa.schema(
+    [
+        pa.field("messages", pa.list_(pa.struct([("role", pa.large_string()), ("content", pa.large_string())]))),
+        *(pa.field(name, pa.large_string()) for name in ("instruction", "input", "rationale", "rejected")),
+        *(pa.field(name, TAG) for name in ("lang", "task", "gen", "language", "license", "template")),
+        pa.field("id", pa.large_string()),
+        *(pa.field(name, TAG) for name in ("source", "subset")),
+        pa.field("row", pa.uint64()),
+        pa.field("part", pa.uint16()),
+        pa.field("repeat", pa.uint32()),
+    ]
+)
+
+
+def row(
+    number: int, source: str = "alpaca", instruction: str = "Name a colour.", answer: str = "Blue."
+) -> dict[str, Any]:
+    """A row of a mixture; those of belle are Chinese, of no known licence, and hold a worse answer."""
+    chinese = source == "belle"
+    return {
+        "messages": [{"role": "user", "content": instruction}, {"role": "assistant", "content": answer}],
+        "instruction": instruction,
+        "input": "",
+        "rationale": None,
+        "rejected": "不知道。" if chinese else None,
+        "lang": "CN" if chinese else "EN",
+        "task": "MT",
+        "gen": "SI",
+        "language": None,
+        "license": "unknown" if chinese else "CC-BY-NC-4.0",
+        "template": "plain",
+        "id": f"{number:032x}",
+        "source": source,
+        "subset": f"{source}.json",
+        "row": number,
+        "part": 0,
+        "repeat": 0,
+    }
+
+
+def mixture(
+    out: Path,
+    train: list[dict[str, Any]],
+    holdout: list[dict[str, Any]] | None = None,
+    *,
+    name: str = "two",
+    per_file: int = 1000,
+    **more: Any,
+) -> Path:
+    """Write the mixture `name` of these rows under the data folder `out`; `more` are further keys of its manifest."""
+    place = out / "mixes" / name
+    with folder.building(place) as part:
+        files = []
+        for split, rows in (("train", train), ("holdout", holdout or [])):
+            for count, start in enumerate(range(0, len(rows), per_file)):
+                table = pa.Table.from_pylist(rows[start : start + per_file], SCHEMA)
+                path = part / f"{split}-{count:05d}.arrow"
+                files.append({"path": path.name, "sha256": shards.write(path, table), "rows": table.num_rows})
+        everything = train + (holdout or [])
+        counts = {tag: Counter(row[tag] for row in everything) for tag in ("source", "lang", "task", "gen", "license")}
+        taken = len(everything)
+        manifest = {
+            "mixture": name,
+            "fingerprint": folder.fingerprint(files=files),
+            "rows": {"train": len(train), "holdout": len(holdout or [])},
+            "candidates": taken + 1200,
+            "taken": taken,
+            "left_out": {"duplicate": 1000, "max_rows": 200},
+            "parts": [
+                {
+                    "source": source,
+                    "candidates": rows + 1200,
+                    "taken": rows,
+                    "rows": rows,
+                    "left_out": {"duplicate": 1000, "max_rows": 200},
+                    "template": "plain",
+                }
+                for source, rows in sorted(counts["source"].items())
+            ],
+            "counts": {tag: dict(sorted(found.items())) for tag, found in counts.items()},
+            "unused_rationales": 1234,
+            "inputs": [{"source": source, "fingerprint": "ab" * 32} for source in sorted(counts["source"])],
+            "recipe": {"about": "Two sources for a test.", "parts": [{"source": "alpaca"}], "seed": 0},
+            "files": files,
+        }
+        folder.write_manifest(part, manifest | more)
+    return place

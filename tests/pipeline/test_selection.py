@@ -1,0 +1,226 @@
+"""Which records a mixture takes: quotas, draws, duplicates, holdout and order, on keys alone."""
+
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.errors import CatalogError
+from collectors.mixture import Holdout, Mixture
+from collectors.record import keyed
+from pipeline.keys import Keys, digits, draws
+from pipeline.selection import TAKEN, holdout_rows, left_out, order, quotas, select
+from pipeline.shards import ROWS
+
+
+def known(*parts: list[int]) -> Keys:
+    """Keys of parts given as lists of ids; each part is one shard in the order of its rows."""
+    ends = np.cumsum([0, *map(len, parts)]).tolist()
+    spans = tuple(slice(first, end) for first, end in pairwise(ends))
+    ids = np.array([[number >> 64, number % 2**64] for part in parts for number in part], np.uint64).reshape(-1, 2)
+    return Keys(
+        ids=ids,
+        age=np.arange(ends[-1], dtype=np.uint32),
+        admitted=np.ones(ends[-1], np.bool_),
+        parts=spans,
+        pieces=tuple((number, Path(f"{number}.arrow"), span) for number, span in enumerate(spans)),
+    )
+
+
+def mixture(*parts: dict[str, object], **rest: object) -> Mixture:
+    named = [{"source": f"source_{number}", **part} for number, part in enumerate(parts)]
+    return Mixture.model_validate({"about": "a test", "parts": named, **rest})
+
+
+def rows(recipe: Mixture, keys: Keys, part: int) -> dict[str, int]:
+    """The ids a part gives, each with its number of rows."""
+    span = keys.parts[part]
+    repeats = select("test", recipe, keys).repeats[span].tolist()
+    return {key: times for key, times in zip(digits(keys.ids[span]).to_list(), repeats, strict=True) if times}
+
+
+def sequence(recipe: Mixture, keys: Keys, part: int) -> list[tuple[str, int]]:
+    """The rows of a part, as ids and repeats, in the order of the mixture."""
+    found = order(recipe.seed, keys, select("test", recipe, keys))
+    span = keys.parts[part]
+    names = digits(keys.ids).to_list()
+    inside = [number for number in np.argsort(found.position) if span.start <= found.record[number] < span.stop]
+    return [(names[found.record[number]], int(found.repeat[number])) for number in inside]
+
+
+IDS = st.lists(st.integers(0, 2**128 - 1), max_size=40, unique=True)
+SEEDS = st.integers(0, 5)
+
+
+def test_quotas_are_as_large_as_the_scarcest_part_allows() -> None:
+    assert quotas([100, 100], [1, 1]) == [100, 100]
+    assert quotas([100, 30], [1, 1]) == [30, 30]
+    assert quotas([100, 30], [2, 1]) == [60, 30]
+    assert quotas([100, 100, 10], [0.5, 0.3, 0.2]) == [25, 15, 10]
+    assert quotas([100, 10], [1, 3]) == [3, 10]  # 3.33
+    assert quotas([100, 11], [1, 2]) == [6, 11]  # 5.5, half up
+    assert quotas([100, 0, 7], [1, 9, 1]) == [7, 0, 7]
+    assert quotas([0, 0], [1, 1]) == [0, 0]
+    assert quotas([], []) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 1000)), min_size=1, max_size=6), st.data())
+def test_quotas_keep_the_proportion_and_never_grow_when_a_capacity_shrinks(
+    parts: list[tuple[int, int]], data: st.DataObject
+) -> None:
+    capacities, weights = [capacity for capacity, _ in parts], [weight / 10 for _, weight in parts]
+    sizes = quotas(capacities, weights)
+    assert all(0 <= size <= capacity for size, capacity in zip(sizes, capacities, strict=True))
+    if any(capacities):
+        scale = min(Fraction(capacity * 10, weight) for capacity, weight in parts if capacity)
+        for size, (capacity, weight) in zip(sizes, parts, strict=True):
+            assert not capacity or abs(size - scale * weight / 10) <= Fraction(1, 2)
+    smaller = [capacity and data.draw(st.integers(1, capacity)) for capacity in capacities]
+    assert all(less <= size for less, size in zip(quotas(smaller, weights), sizes, strict=True))
+
+
+def test_a_weighted_part_repeats_its_rows_evenly() -> None:
+    keys = known(list(range(1, 8)), [100, 101, 102])
+    recipe = mixture({"weight": 7}, {"weight": 10, "max_repeat": 4})
+    # 3 rows at most 4 times are 12; 7 rows once bind: 7 to 10, and 10 rows of three are 4 + 3 + 3.
+    assert rows(recipe, keys, 0) == {f"{number:032x}": 1 for number in range(1, 8)}
+    assert sorted(rows(recipe, keys, 1).values()) == [3, 3, 4]
+    drawn = draws(keys.ids, np.array([7, 8, 9], np.uint32), 0, "draw")
+    assert rows(recipe, keys, 1)[f"{100 + int(drawn.argmin()):032x}"] == 4
+
+
+def test_a_draw_is_the_keyed_hash_of_the_id_as_records_hold_it() -> None:
+    keys = known([5, 2**127 + 9])
+    names = ["00000000000000000000000000000005", "80000000000000000000000000000009"]
+    assert digits(keys.ids).to_list() == names
+    frame = pl.DataFrame({"id": names, "repeat": [0, 3]})
+    chosen = np.array([0, 1], np.uint32)
+    assert draws(keys.ids, chosen, 7, "draw").tolist() == frame.select(keyed(7, "draw", "id")).to_series().to_list()
+    assert (
+        draws(keys.ids, chosen, 7, "order", np.array([0, 3], np.uint32)).tolist()
+        == frame.select(keyed(7, "order", "id", "repeat")).to_series().to_list()
+    )
+
+
+@given(IDS, st.integers(1, 50), st.integers(1, 50), SEEDS)
+def test_a_smaller_max_rows_takes_a_subset(ids: list[int], one: int, other: int, seed: int) -> None:
+    keys = known([2**128 - 1], [number for number in ids if number != 2**128 - 1])
+    less, more = sorted([one, other])
+    small = rows(mixture({}, {"max_rows": less}, seed=seed), keys, 1)
+    large = rows(mixture({}, {"max_rows": more}, seed=seed), keys, 1)
+    assert len(small) == min(less, keys.parts[1].stop - 1)
+    assert small.items() <= large.items()
+
+
+@given(IDS, IDS, st.integers(1, 30), st.integers(1, 30), st.integers(1, 3), SEEDS)
+def test_a_smaller_weight_takes_a_subset(
+    ids: list[int], others: list[int], one: int, other: int, repeat: int, seed: int
+) -> None:
+    keys = known([2**128 - 1], ids, others)
+    less, more = sorted([one, other])
+
+    def taken(weight: int) -> dict[str, int]:
+        recipe = mixture({}, {"weight": weight, "max_repeat": repeat}, {"weight": 10, "max_repeat": 2}, seed=seed)
+        return rows(recipe, keys, 1)
+
+    small, large = taken(less), taken(more)
+    assert all(times <= large.get(key, 0) for key, times in small.items())
+
+
+@given(IDS, IDS, IDS, SEEDS, st.sampled_from([{}, {"max_rows": 5}, {"weight": 1}]))
+def test_a_part_added_at_the_end_leaves_the_others_alone(
+    first: list[int], second: list[int], added: list[int], seed: int, last: dict[str, object]
+) -> None:
+    parts: list[dict[str, object]] = [{}, {"max_rows": 20}]
+    before, after = mixture(*parts, seed=seed), mixture(*parts, last, seed=seed)
+    for part in (0, 1):
+        if first or second:
+            assert sequence(before, known(first, second), part) == sequence(after, known(first, second, added), part)
+
+
+@given(st.lists(st.lists(st.integers(0, 30), max_size=30), min_size=1, max_size=3), SEEDS, st.data())
+def test_the_ledger_closes_and_no_id_is_taken_twice(parts: list[list[int]], seed: int, data: st.DataObject) -> None:
+    choices: st.SearchStrategy[dict[str, object]] = st.sampled_from(
+        [{}, {"max_rows": 4}, {"weight": 2}, {"weight": 0.7, "max_repeat": 3, "max_rows": 9}]
+    )
+    keys = known(*parts)
+    keys = replace(keys, admitted=np.array([data.draw(st.booleans()) for _ in keys.age], np.bool_))
+    recipe = mixture(*(data.draw(choices) for _ in parts), seed=seed)
+    if not keys.admitted.any():
+        with pytest.raises(CatalogError, match="its parts give no rows"):
+            select("test", recipe, keys)
+        return
+    found = select("test", recipe, keys)
+    taken = found.verdict == TAKEN
+    assert len(taken) == taken.sum() + sum(left_out(found.verdict).values())
+    assert ((found.repeats > 0) == taken).all()
+    assert len(np.unique(keys.ids[taken], axis=0)) == taken.sum()
+    assert left_out(found.verdict).get("where", 0) == (~keys.admitted).sum()
+    assert left_out(found.verdict).get("duplicate", 0) == keys.admitted.sum() - len(
+        np.unique(keys.ids[keys.admitted], axis=0)
+    )
+    placed = order(seed, keys, found)
+    assert sorted(placed.position.tolist()) == list(range(int(found.repeats.sum())))
+    assert placed.train == found.repeats.sum()
+
+
+def test_of_equal_ids_the_oldest_record_is_kept() -> None:
+    keys = known([7, 8, 7], [8, 9])
+    assert [rows(mixture({}, {}), keys, part) for part in (0, 1)] == [
+        {f"{7:032x}": 1, f"{8:032x}": 1},
+        {f"{9:032x}": 1},
+    ]
+    assert select("test", mixture({}, {}), keys).repeats.tolist() == [1, 1, 0, 0, 1]
+    younger_first = replace(keys, age=np.array([2, 1, 0, 3, 4], np.uint32))
+    assert select("test", mixture({}, {}), younger_first).repeats.tolist() == [0, 1, 1, 0, 1]
+
+
+def test_ids_that_share_half_of_their_digits_are_not_equal() -> None:
+    keys = known([2**64 + 1, 2**64 + 2, 2**65 + 1, 2**64 + 1])
+    assert select("test", mixture({}), keys).repeats.tolist() == [1, 1, 1, 0]
+
+
+def test_a_share_is_rounded_half_up_and_is_one_row_at_least() -> None:
+    assert holdout_rows(Holdout(share=0.02), 149) == 3  # 2.98
+    assert holdout_rows(Holdout(share=0.5), 5) == 3  # 2.5
+    assert holdout_rows(Holdout(share=0.29), 50) == 15  # 14.5, which floats make 14.499…
+    assert holdout_rows(Holdout(share=0.001), 10) == 1
+    assert holdout_rows(Holdout(rows=4), 10) == 4
+
+
+def test_held_out_rows_stand_once_after_the_training_shards() -> None:
+    keys = known([1, 2], list(range(10, 20)))
+    recipe = mixture({"weight": 1, "max_repeat": 5}, {"weight": 1}, holdout={"rows": 3}, seed=1)
+    found = select("test", recipe, keys)
+    drawn = draws(keys.ids, np.arange(12, dtype=np.uint32), 1, "holdout")
+    assert np.flatnonzero(found.held).tolist() == sorted(np.argsort(drawn)[:3].tolist())
+    assert (found.repeats[found.held] == 1).all()
+    placed = order(1, keys, found)
+    held = found.held[placed.record]
+    assert placed.holdout == 3
+    assert sorted(placed.position[held].tolist()) == [ROWS, ROWS + 1, ROWS + 2]
+    assert sorted(placed.position[~held].tolist()) == list(range(placed.train))
+
+
+@given(IDS, st.integers(1, 20), st.integers(1, 20))
+def test_a_smaller_holdout_is_a_subset(ids: list[int], one: int, other: int) -> None:
+    less, more = sorted([one, other])
+    keys = known(list(dict.fromkeys([*ids, *range(21)])))
+    small, large = (select("test", mixture({}, holdout={"rows": count}), keys).held for count in (less, more))
+    assert small.sum() == less
+    assert not (small & ~large).any()
+
+
+def test_a_holdout_that_takes_everything_is_refused() -> None:
+    with pytest.raises(
+        CatalogError, match=r"^mixture test: its holdout takes 3 rows of the 3 there are and leaves none"
+    ):
+        select("test", mixture({}, holdout={"rows": 3}), known([1, 2, 3]))
+    with pytest.raises(CatalogError, match="its holdout takes 1 rows of the 1 there are"):
+        select("test", mixture({}, holdout={"share": 0.1}), known([1]))

@@ -1,0 +1,91 @@
+"""`python -m train`: the command line of training. Parses, calls one function, prints what it says."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from collectors.errors import SuriError
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _train() -> None:
+    """Train adapters on built mixtures."""
+
+
+@app.command("run")
+def _run(
+    mix: Annotated[str, typer.Option(help="The mixture, built before by `make mix`.")] = "alpaca-belle-cot",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe by name (demo, lora) or path. Without one: demo, or lora where a base is given."),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(help="The model to train on: a folder or a Hub id. tiny-random-llama is made on the spot."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The data folder.")] = Path("data"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="The run's folder is OUT/runs/NAME. Without: MIX-RECIPE, then the base if one is given."),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Put a value over the recipe's, for instance method.r=16."),
+    ] = None,
+) -> None:
+    """Train a mixture to an adapter in OUT/runs/; run it again to go on after a cut.
+
+    Tokens are kept in OUT/tokens/. A run that is finished and would come out the same is left alone.
+    """
+    with _told():
+        from train import mixture
+        from train import recipe as recipes
+
+        chosen = recipes.load(recipe or ("lora" if base else "demo"), base=base, settings=settings or ())
+        mixed = mixture.find(out, mix)
+        _quiet()
+        from train import run  # seconds of imports, so only once the small mistakes are told
+
+        run.train(out, mixed, chosen, name=name or _named(mix, recipe, base), say=_say)
+
+
+def _named(mix: str, recipe: str | None, base: str | None) -> str:
+    """The name of a run that was given none: mixture, recipe and, where one is given, base."""
+    chosen = recipe or ("lora" if base else "demo")
+    return "-".join([mix, Path(chosen).stem, *([Path(base).name] if base else [])])
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A user's mistake is one line on stderr and exit code 2; an interrupt is exit code 130."""
+    try:
+        yield
+    except SuriError as error:
+        print(f"suri: error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        print("suri: interrupted; run the same command again to go on", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+def _quiet() -> None:
+    """No telemetry, and no progress bars of libraries between our lines; their warnings stay."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+if __name__ == "__main__":
+    app()
