@@ -1,4 +1,4 @@
-"""Alpaca-GPT4's comparisons: one prompt, several answers ranked or scored (Instruction-Tuning-with-GPT-4/GPT-4-LLM, JSON).
+"""Alpaca-GPT4's comparisons: one prompt, several answers, ranked or scored (Instruction-Tuning-with-GPT-4/GPT-4-LLM).
 
 A raw row: `{"user_input": "...", "completion_a": "better", "completion_b": "worse"}`, or since April 2023
 `{"user_input": "...", "responses_and_scores": [{"response": "...", "source": "...", "score": 9.0}, ...]}`.
@@ -18,7 +18,7 @@ RAW: Schema = {
 
 
 def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
-    """The best answer is the output, the worst is rejected; with equal scores the first is the output, none rejected."""
+    """The best answer is the output, the worst is rejected; of equal ones the first is the output, none is rejected."""
     each = pl.col("responses_and_scores").list
     texts = each.eval(pl.element().struct.field("score").cast(pl.String))
     scores = texts.list.eval(pl.element().str.strip_chars('"').cast(pl.Float64, strict=False))

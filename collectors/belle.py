@@ -1,7 +1,7 @@
 """BELLE: Chinese instructions in four forms, told apart by the keys of the row (BelleGroup on the Hub, JSON Lines).
 
-Plain `{"instruction", "input", "output"}`; an older upload `{"input", "target"}`; dialogues packed into the instruction,
-`"Human:...\\nAssistant:...\\nHuman:...\\nAssistant:"`; train_3.5M's `{"id", "conversations": [{"from", "value"}]}`.
+Plain `{"instruction", "input", "output"}`; an older upload `{"input", "target"}`; dialogues packed into the
+instruction, `"Human:...\\nAssistant:...\\nHuman:...\\nAssistant:"`; train_3.5M's `{"id", "conversations": [{"from", "value"}]}`.
 """
 
 import re
@@ -75,12 +75,12 @@ def _dialogues(rows: pl.Series) -> pl.Series:
     return pl.Series(rows.name, found, dtype=DIALOGUE)
 
 
-def _talk(conversations: list[dict[str, str | None]]) -> dict[str, object] | None:
+def _talk(conversations: list[dict[str, str | None] | None]) -> dict[str, object] | None:
     said = []
     for turn in conversations:
-        speaker, text = SPEAKERS.get((turn and turn["from"]) or ""), turn and turn["value"]
-        if speaker is None or text is None:
+        if turn is None or turn["value"] is None or turn["from"] not in SPEAKERS:
             return None
+        speaker, text = SPEAKERS[turn["from"]], turn["value"]
         said.append((speaker, text.replace("\r\n", "\n")))
     return dialogue(said)
 

@@ -27,7 +27,7 @@ BOM: Final = b"\xef\xbb\xbf"
 class Block:
     """A run of whole rows of one file: `length` bytes from `offset`, the first of them being row `first`.
 
-    `array` says that the rows are elements of a JSON array; `spans` are theirs, given where cutting had to go element by
+    `array` says that the rows are elements of a JSON array; `spans` are theirs, given where cutting went element by
     element. `header` holds the column names of a CSV. `last` says that the file ends here. `data` are the bytes
     themselves, where they cannot be read again from the file.
     """
@@ -94,7 +94,7 @@ def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
 
 
 def _line_cut(chunk: bytes, done: int, breaks: int, rows: int, size: int) -> int:
-    """Where in `chunk[done:]`, of `breaks` lines, a block ends that takes `rows` more, or is full at `size`, else -1."""
+    """Where a block ends in `chunk[done:]`, which has `breaks` lines, if it takes `rows` more or is full at `size`."""
     ends = [chunk.find(b"\n", max(size, done)) + 1] if size < len(chunk) else [0]
     if breaks >= rows:
         found = np.flatnonzero(np.frombuffer(chunk, np.uint8)[done:] == 10)
@@ -136,13 +136,10 @@ class _Window:
 
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _ELEMENT_END: Final = re.compile(rb"[}\]][ \t\r\n]*,")
-_NEXT: Final = re.compile(rb"[}\]][ \t\r\n]*(?=,[ \t\r\n]*[{\[]|\][ \t\r\n]*$)")
 _RUN: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def array_blocks(
-    stream: BinaryIO, broken: Broken, keep: bool = False, limit: int | None = None
-) -> Iterator[Block]:
+def array_blocks(stream: BinaryIO, broken: Broken, keep: bool = False, limit: int | None = None) -> Iterator[Block]:
     """Blocks of the elements of one JSON array, never whole in memory; `broken` words the error of a file cut short.
 
     The stream stands before the `[`. An element that is no JSON costs itself: the next sound one is searched for.
@@ -211,61 +208,60 @@ def _cuts(window: _Window) -> Iterator[int]:
 
 def _walk(window: _Window, broken: Broken, first: int) -> list[tuple[int, int]]:
     """The spans of the elements of one block, found one by one; an unsound one reaches to where a sound one begins."""
-    decoder = json.JSONDecoder()
-    spans: list[tuple[int, int]] = []
-    position = 0
-    while len(spans) < ROWS and position < BYTES:
-        found = _SPACE.match(window.buffer, position)
-        start = found.end() if found else position
-        if start >= len(window.buffer) and not window.grow(len(window.buffer) + CHUNK):
-            break
-        if window.buffer[start : start + 1] == b"]":
-            break
-        end = _element(window, decoder, start)
-        if end is None:
-            if spans:
-                break  # What was found is a block; the cut element is met again at the start of the next one.
-            raise broken(f"ends in the middle of element {first + len(spans)}; the file is cut short, fetch it again")
-        spans.append((start, end))
-        behind = _SPACE.match(window.buffer, end)
-        position = behind.end() if behind else end
-        if window.buffer[position : position + 1] == b",":
-            position += 1
-    return spans
-
-
-def _element(window: _Window, decoder: json.JSONDecoder, start: int) -> int | None:
-    """The end of the element at `start`, sound or not; None when the file ends within it."""
-    size = 1 << 16
     while True:
         # surrogateescape keeps every byte, so that characters can be counted back to bytes.
-        text = window.buffer[start : start + size].decode("utf-8", "surrogateescape")
-        try:
-            _, end = decoder.raw_decode(text)
-            if end < len(text) or (window.ended and start + size >= len(window.buffer)):
-                return start + len(text[:end].encode("utf-8", "surrogateescape"))
-        except (ValueError, RecursionError):
-            pass
-        if start + size >= len(window.buffer) and not window.grow(start + 2 * size):
-            break
-        if size > 2 * BYTES:
-            break
-        size *= 2
-    for match in _NEXT.finditer(window.buffer, start):
-        rest = _SPACE.match(window.buffer, match.end() + 1)
-        if window.buffer[match.end() : match.end() + 1] == b"]" or (rest and _begins(window, decoder, rest.end())):
-            return match.end()
-    return None
+        text = window.buffer.decode("utf-8", "surrogateescape")
+        spans: list[tuple[int, int]] = []
+        start = position = 0
+        while len(spans) < ROWS and (end := _element_end(text, begin := _skip(text, start), window.ended)):
+            position += begin - start  # white space and a comma: a byte a character
+            length = len(text[begin:end].encode("utf-8", "surrogateescape"))
+            spans.append((position, position + length))
+            start, position = end, position + length
+            behind = _skip(text, end)
+            if text[behind : behind + 1] == ",":
+                start, position = behind + 1, position + behind + 1 - end
+        if spans:
+            return spans
+        if not window.grow(2 * len(window.buffer)):
+            raise broken(f"ends in the middle of element {first}; the file is cut short, fetch it again")
 
 
-def _begins(window: _Window, decoder: json.JSONDecoder, start: int) -> bool:
-    """Whether a sound element begins at `start`."""
-    text = window.buffer[start : start + (1 << 20)].decode("utf-8", "surrogateescape")
+_DECODER: Final = json.JSONDecoder()
+_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+_CLOSED: Final = re.compile(r"[}\]](?=[ \t\r\n]*(?:,[ \t\r\n]*[{\[]|\][ \t\r\n]*\Z))")
+_BARE: Final = re.compile(r"[^,\]]*")
+
+
+def _skip(text: str, start: int) -> int:
+    """The index behind the white space at `start`."""
+    match = _BLANKS.match(text, start)
+    return match.end() if match else start
+
+
+def _sound(text: str, start: int) -> int | None:
+    """The end of the JSON value at `start`, None when there is none."""
     try:
-        decoder.raw_decode(text)
+        return _DECODER.raw_decode(text, start)[1]
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+
+
+def _element_end(text: str, start: int, ended: bool) -> int | None:
+    """The end of the element at `start`, sound or not; None at the array's end, or when the text ends within it."""
+    if start >= len(text) or text[start] == "]":
+        return None
+    end = _sound(text, start)
+    if end is not None:
+        return end if end < len(text) or ended else None
+    if text[start] not in '{["':
+        bare = _BARE.match(text, start)
+        return bare.end() if bare and start < bare.end() < len(text) else None
+    for match in _CLOSED.finditer(text, start):
+        behind = _skip(text, match.end())
+        if text[behind] == "]" or _sound(text, _skip(text, behind + 1)) is not None:
+            return match.end() if text[behind] == "," or ended else None
+    return None
 
 
 def csv_blocks(stream: BinaryIO, encoding: str, keep: bool = False, limit: int | None = None) -> Iterator[Block]:

@@ -120,16 +120,24 @@ class Catalog(Node):
         """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under."""
         if name in self.mixtures:
             return name, self.mixtures[name]
-        path = Path(name)
-        if path.suffix in {".yaml", ".yml"} or "/" in name:
-            mixture = parsed(Mixture, read_yaml(path), name)
+        if _is_path(name):
+            mixture = parsed(Mixture, read_yaml(Path(name)), name)
             for part in mixture.parts:
                 if part.source not in self.sources:
                     raise CatalogError(f"{name}: unknown source {part.source}; {self._near(part.source)}")
-            return path.stem, mixture
+            return built_name(name), mixture
         raise CatalogError(
             f"unknown mixture {name}; {nearest(name, self.mixtures)} (or give the path of a .yaml mixture file)"
         )
+
+
+def built_name(mixture: str) -> str:
+    """The name a mixture is built under: its own, or that of its file."""
+    return Path(mixture).stem if _is_path(mixture) else mixture
+
+
+def _is_path(mixture: str) -> bool:
+    return "/" in mixture or Path(mixture).suffix in {".yaml", ".yml"}
 
 
 def load(path: Path | None = None) -> Catalog:

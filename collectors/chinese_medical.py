@@ -1,4 +1,4 @@
-"""Chinese medical dialogue: a question to a doctor and the answer (Toyhom/Chinese-medical-dialogue-data, CSV in GB18030).
+"""Chinese medical dialogue: a question to a doctor, and the answer (Toyhom/Chinese-medical-dialogue-data, GB18030 CSV).
 
 A raw row: `心血管科,高血压患者能吃党参吗？,我有高血压…,高血压病人可以口服党参的。…`.
 """

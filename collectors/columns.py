@@ -1,4 +1,4 @@
-"""The plainest shape: a record's columns are native fields, renamed. The catalog entry says which; no Python a source."""
+"""The plainest shape: a record's columns are native fields, renamed as the catalog entry says."""
 
 from collections.abc import Callable
 

@@ -15,7 +15,7 @@ _TEXTS: Final = ("system", "instruction", "input", "rationale", "output", "rejec
 _AROUND: Final = r"[<>\[\](){}\\\s]*"
 _NO_INPUT: Final = (
     rf"(?i)^{_AROUND}(?:no\s?input(?: (?:required|needed|necessary|provided|given))?|none|n/a|nan|not applicable)"
-    rf"{_AROUND}[.!]?{_AROUND}$"
+    rf"[.!]?{_AROUND}$"
 )
 """The ways upstream writes "there is no input", when that is all of the input."""
 
@@ -36,7 +36,7 @@ _DEFAULTS: Final[dict[str, pl.Expr]] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finished:
-    """What a block gave: `records` (record columns but for source, subset and tags), `rejects` (row, reason), the ledger."""
+    """What a block gave: `records` (all columns but source, subset and tags), `rejects` (row, reason) and the books."""
 
     records: pl.DataFrame
     rejects: pl.DataFrame

@@ -1,6 +1,7 @@
 r"""FLAN chain-of-thought: question, answer and rationale, three columns cut at tabs (google-research/FLAN, TSV).
 
-A raw row: `Is it so?\nOptions:\n- yes\n- no` TAB `yes` TAB `Because ...`, line breaks written as the two characters `\n`.
+A raw row: `Is it so?\nOptions:\n- yes\n- no` TAB `yes` TAB `Because ...`; a line break is written as the two
+characters `\n`.
 """
 
 import polars as pl

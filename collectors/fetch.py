@@ -19,11 +19,7 @@ def fetch(name: str, source: Source, folder: Path, *, github: str = GITHUB) -> l
     The Hub is asked as huggingface_hub is told to (HF_ENDPOINT, HF_TOKEN). A file is put in place when it is whole.
     Raises `RemoteError` when a server is out of reach or does not have the file.
     """
-    return [
-        _fetched(name, origin, path, folder, github)
-        for origin in source.origins
-        for path in origin.paths
-    ]
+    return [_fetched(name, origin, path, folder, github) for origin in source.origins for path in origin.paths]
 
 
 def _fetched(name: str, origin: Origin, path: str, folder: Path, github: str) -> Path:
@@ -41,7 +37,7 @@ def _fetched(name: str, origin: Origin, path: str, folder: Path, github: str) ->
         raise RemoteError(f"{name}: {place}: {_answer(error.response.status_code)}") from None
     except (httpx2.HTTPError, ConnectionError) as error:
         raise RemoteError(
-            f"{name}: {place}: the server is out of reach ({error}); check the network, or give the files with --from DIR"
+            f"{name}: {place}: out of reach ({error}); check the network, or give the files with --from DIR"
         ) from None
     except OSError as error:
         raise ArtefactError(f"{target}: cannot be written: {error.strerror or error}") from None
@@ -52,7 +48,7 @@ def _answer(status: int) -> str:
     what = {
         401: "needs a login: accept the data set's terms on the Hub and set HF_TOKEN",
         403: "is gated: accept the data set's terms on the Hub and set HF_TOKEN",
-        404: "is not there; upstream may have moved it: mend the origin in catalog.yaml, or give the files with --from DIR",
+        404: "is not there; mend the origin in catalog.yaml, or give the files with --from DIR",
     }
     return what.get(status, "the server refuses; try again later") + f" (HTTP {status})"
 

@@ -36,7 +36,8 @@ class RawFile(Node):
 def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], list[str]]:
     """The files of `folder` that the source's globs name, in the order of their subsets, and the others' subsets.
 
-    Hidden files are neither. Of two globs that name a file the first counts. `SourceError` when the folder is not there or nothing is claimed.
+    Hidden files are neither. Of two globs that name a file the first counts. `SourceError` when the folder is not
+    there or nothing is claimed.
     """
     if not folder.is_dir():
         raise SourceError(f"{name}: no folder {folder}; put upstream's files there, or name another place with --from")
@@ -105,12 +106,17 @@ def opened(file: RawFile, handle: BinaryIO) -> Iterator[tuple[io.BufferedReader,
 
     `SourceError` for what cannot be meant: an empty file, a Git LFS pointer, another encoding, a gzip cut short.
     """
-    raw = io.BufferedReader(cast(io.RawIOBase, handle), buffer_size=1 << 20)
+    raw = _buffered(handle)
     packed = compressed(raw.peek(HEAD)[:HEAD])
-    stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=raw)), 1 << 20) if packed else raw
+    stream = _buffered(gzip.GzipFile(fileobj=raw)) if packed else raw
     with telling(file):
         inspect(file, stream.peek(HEAD)[:HEAD])
         yield stream, packed
+
+
+def _buffered(raw: object) -> io.BufferedReader:
+    """A reader that returns as many bytes as it is asked for, until the end."""
+    return io.BufferedReader(cast(io.RawIOBase, raw), buffer_size=1 << 20)
 
 
 @contextmanager

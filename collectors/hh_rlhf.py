@@ -1,4 +1,4 @@
-"""HH-RLHF: two transcripts that share a beginning, the better and the worse last answer (Anthropic/hh-rlhf, gzip JSON Lines).
+"""HH-RLHF: two transcripts with one beginning, a better and a worse last answer (Anthropic/hh-rlhf, gzip JSON Lines).
 
 A raw row: `{"chosen": "\\n\\nHuman: ...\\n\\nAssistant: ...", "rejected": "..."}`.
 """

@@ -38,7 +38,7 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; `CatalogError` when it is missing, not UTF-8 or not YAML."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -50,7 +50,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parsed(model: type[N], data: Any, where: str) -> N:
-    """`data` as a node of type `model`; `CatalogError` names `where`, the key, and the nearest known key or the rule."""
+    """`data` as a node of type `model`; `CatalogError` names `where`, the key, and what would be right."""
     try:
         return model.model_validate(data)
     except ValidationError as error:

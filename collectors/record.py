@@ -67,6 +67,8 @@ def framed_history(history: pl.Expr) -> pl.Expr:
 
 def ids(frame: pl.DataFrame) -> pl.Series:
     """The id of each row of finished record columns: xxh3_128 (seed 0) over the framed columns, as 32 hex digits."""
+    if not frame.height:
+        return pl.Series("id", [], dtype=pl.String)
     pieces: list[pl.Expr] = []
     for name in HASHED:
         column = frame[name]

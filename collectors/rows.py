@@ -23,7 +23,8 @@ from collectors.blocks import BOM, Block, csv_records
 RAW_JSON: Final = pl.Binary
 """Declares a field of no one type: the column holds the value's JSON text, as it stands in the file."""
 
-Schema = dict[str, pl.DataType | type[pl.DataType]]
+Kind = pl.DataType | pl.datatypes.DataTypeClass
+Schema = dict[str, Kind]
 
 UNPARSABLE: Final = "unparsable"
 MISSING: Final = "missing field"
@@ -216,7 +217,7 @@ def exact(texts: Sequence[bytes], schema: Schema) -> tuple[list[Any], list[int],
         try:
             if not checked:
                 text.decode()
-            row = decode(text)
+            row: Any = decode(text)
         except msgspec.ValidationError:
             row = _converted(text, schema)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -239,10 +240,10 @@ def _utf8(texts: Iterable[bytes]) -> bool:
     return True
 
 
-def _typed(dtype: pl.DataType | type[pl.DataType]) -> Any:
+def _typed(dtype: Kind) -> Any:
     """The Python type msgspec decodes a declared field to; struct fields may be missing or null."""
     if isinstance(dtype, pl.List):
-        return list[_typed(dtype.inner)] | None  # type: ignore[misc]
+        return list[_typed(dtype.inner)] | None
     if isinstance(dtype, pl.Struct):
         names = {f"f{index}": one.name for index, one in enumerate(dtype.fields)}
         fields = [(f"f{index}", _typed(one.dtype), None) for index, one in enumerate(dtype.fields)]
@@ -262,7 +263,7 @@ def _converted(text: bytes, schema: Schema) -> Any:
     return tuple(values)
 
 
-def _value(raw: msgspec.Raw | None, dtype: pl.DataType | type[pl.DataType]) -> Any:
+def _value(raw: msgspec.Raw | None, dtype: Kind) -> Any:
     """One declared value; `TypeError` when it is of another kind."""
     text = b"null" if raw is None else bytes(raw)
     if text == b"null":
@@ -298,11 +299,11 @@ def _frame(values: list[Any], schema: Schema, ordinals: list[int]) -> pl.DataFra
     return pl.DataFrame([*series, pl.Series("row", ordinals, dtype=pl.UInt64)])
 
 
-def _nested(dtype: pl.DataType | type[pl.DataType]) -> bool:
+def _nested(dtype: Kind) -> bool:
     return dtype == RAW_JSON or isinstance(dtype, pl.List | pl.Struct)
 
 
-def _plain_value(value: Any, dtype: pl.DataType | type[pl.DataType]) -> Any:
+def _plain_value(value: Any, dtype: Kind) -> Any:
     """A decoded value in the shape polars builds columns from."""
     if value is None or isinstance(value, str | bytes):
         return value
@@ -341,7 +342,7 @@ def tsv_lines(data: bytes, block: Block, schema: Schema) -> Rows:
 def csv_rows(data: bytes, block: Block, schema: Schema, encoding: str) -> Rows:
     """A block of CSV records, each field as Python's csv module reads it; the columns go by the header's names."""
     csv.field_size_limit(sys.maxsize)
-    texts = list(csv_records(data))
+    texts = [record.rstrip(b"\r\n") for record in csv_records(data)]
     try:
         cells: list[Any] = [row for row in csv.reader(io.StringIO(data.decode(encoding), newline="\n")) if row]
     except (UnicodeDecodeError, csv.Error):

@@ -1,4 +1,4 @@
-"""Which schema and which function a raw file is collected by: its columns, or the module that its catalog entry names."""
+"""Which schema and function a raw file is collected by: its columns, or the module that its catalog entry names."""
 
 from dataclasses import dataclass
 from types import ModuleType

@@ -12,5 +12,5 @@ def turns(text: str, marker: re.Pattern[str], speakers: Mapping[str, Speaker]) -
     What stands before the first marker belongs to no turn.
     """
     found = list(marker.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
+    ends = [*(match.start() for match in found[1:]), len(text)] if found else []
     return [(speakers[match[1]], text[match.end() : end]) for match, end in zip(found, ends, strict=True)]

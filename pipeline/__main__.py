@@ -16,7 +16,8 @@ Catalog_ = Annotated[
     typer.Option("--catalog", metavar="FILE", help="The catalog; without: catalog.yaml here, or beside the program."),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Processes to work with; without: one a core. Never changes a byte.")
+    int | None,
+    typer.Option("--workers", min=1, help="Processes to work with; without: one a core. Never changes a byte."),
 ]
 
 
@@ -55,7 +56,9 @@ def corpus(
     names = list(known.chosen(source or []))
     with lock(out):
         raw = raw_folder(known, names, origin, out, report.say)
-        for done in collecting(known, names if source or origin == "hub" else [], raw, out, workers=workers, limit=limit):
+        for done in collecting(
+            known, names if source or origin == "hub" else [], raw, out, workers=workers, limit=limit
+        ):
             report.collected(done)
 
 
@@ -89,7 +92,7 @@ def push(
     catalog: Catalog_ = None,
 ) -> None:
     """Publish a built mixture as Parquet with its card: to the Hub, or to a folder."""
-    from collectors.catalog import load
+    from collectors.catalog import built_name, load
     from pipeline import push as pushing
     from pipeline import report
     from pipeline.card import Credit
@@ -97,15 +100,13 @@ def push(
 
     if (repo is None) == (to is None):
         raise CatalogError("push: say where to, either --repo OWNER/NAME or --to DIR")
-    credits = {
-        name: Credit(title=one.title, about=one.about, homepage=one.homepage, terms=tuple(one.terms))
-        for name, one in load(catalog).sources.items()
-    }
+    credits = Credit.of(load(catalog))
+    name = built_name(mixture)
     with lock(out):
         if to is not None:
-            report.published(mixture, pushing.write(mixture, to, out, credits))
+            report.published(name, pushing.write(name, to, out, credits))
         elif repo is not None:
-            report.published(mixture, pushing.push(mixture, repo, out, credits, private=not public))
+            report.published(name, pushing.push(name, repo, out, credits, private=not public))
 
 
 @app.command()

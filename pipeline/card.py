@@ -276,7 +276,8 @@ def _ledger(manifest: Mapping[str, Any]) -> str:
 def _rebuild(manifest: Mapping[str, Any]) -> str:
     inputs = manifest.get("inputs", [])
     names = " ".join(dict.fromkeys(str(one["source"]) for one in inputs if "source" in one))
-    recipe = yaml.safe_dump({manifest["mixture"]: manifest.get("recipe", {})}, sort_keys=False, allow_unicode=True)
+    named = {manifest["mixture"]: manifest.get("recipe", {})}
+    recipe = yaml.safe_dump(named, sort_keys=False, allow_unicode=True, width=10_000)
     prints = [
         ("this mixture", f"`{manifest['fingerprint']}`"),
         *((f"records of `{one['source']}`", f"`{one['fingerprint']}`") for one in inputs if "fingerprint" in one),

@@ -113,7 +113,9 @@ def _read(piece: tuple[Path, dict[str, list[str]]]) -> _Shard:
 def _ages(of_part: Sequence[_Shard]) -> Numbers:
     """The place of each record among those of its part, in the order of subset, row and part of the row."""
     names = sorted({name for shard in of_part for name in shard.subsets})
-    subset = np.concatenate([np.searchsorted(names, shard.subsets)[shard.subset] for shard in of_part])
+    subset = np.concatenate(
+        [np.searchsorted(names, shard.subsets).astype(np.uint32)[shard.subset] for shard in of_part]
+    )
     row = np.concatenate([shard.row for shard in of_part])
     part = np.concatenate([shard.part for shard in of_part])
     ages = np.empty(len(row), np.uint32)

@@ -41,10 +41,12 @@ class Mixed:
     def warnings(self) -> list[str]:
         """One line for each part that gave no rows."""
         return [
-            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: of {part['candidates']:,} records "
-            + (
-                ", ".join(f"{rows:,} are left out as {reason}" for reason, rows in part["left_out"].items())
-                or "none is left"
+            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: "
+            + ", ".join(
+                [
+                    f"{part['candidates']:,} records",
+                    *(f"{rows:,} left out as {reason}" for reason, rows in part["left_out"].items()),
+                ]
             )
             for part in self.manifest["parts"]
             if not part["rows"]
@@ -63,6 +65,7 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
     records = _records(name, mixture, out)
     manifest = _head(name, mixture, records, marks)
     place = out / "mixes" / name
+    folder.restore(place)
     finished = folder.manifest(place)
     if finished is not None and finished.get("fingerprint") == manifest["fingerprint"]:
         return Mixed(folder=place, manifest=finished, up_to_date=True)
@@ -99,7 +102,13 @@ def _head(name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[
     recipe = mixture.model_dump(mode="json", exclude_none=True)
     endings = {part.suffix: _ending(part.suffix) for part in mixture.parts if part.suffix is not None}
     fingerprint = folder.fingerprint(
-        stage=VERSION, schema=SCHEMA_NUMBER, inputs=inputs, recipe=recipe, templates=marks, suffixes=endings
+        stage="mix",
+        version=VERSION,
+        schema=SCHEMA_NUMBER,
+        inputs=inputs,
+        recipe=recipe,
+        templates=marks,
+        suffixes=endings,
     )
     return {"mixture": name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
 

@@ -16,7 +16,7 @@ from collectors import blocks, rows
 from collectors.blocks import Block
 from collectors.contract import Finished, counts, finished
 from collectors.errors import SourceError
-from collectors.files import Hashing, RawFile, opened, telling
+from collectors.files import Hashing, RawFile, opened
 from collectors.record import CONSTANT, SCHEMA
 from collectors.rows import Rows
 from collectors.shapes import Shape, shape

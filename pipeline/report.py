@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from collectors.catalog import Catalog
+from pipeline.card import table
+from pipeline.collect import Collected
 from pipeline.folder import manifest
 from pipeline.mix import Mixed
 from pipeline.push import Published
-from pipeline.card import table
-from pipeline.collect import Collected
 
 WIDTH = 160
 """Columns to print to where there is no terminal to ask."""
@@ -23,7 +23,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def collected(done: Collected) -> None:
+def collected(done: "Collected") -> None:
     """One line for a source: rows in, records out, and why rows were left out; one warning when none is left."""
     found = done.manifest
     line = f"{found['source']}: {found['raw_rows']:,} raw rows, {found['records']:,} records"
@@ -40,7 +40,7 @@ def collected(done: Collected) -> None:
         say(f"warning: {found['source']}: no row gave a record")
 
 
-def mixed(done: Mixed) -> None:
+def mixed(done: "Mixed") -> None:
     """The size of a mixture, what was left out, and where it is."""
     found = done.manifest
     rows = ", ".join(f"{count:,} {split}" for split, count in found["rows"].items() if count)
@@ -54,7 +54,7 @@ def mixed(done: Mixed) -> None:
         say(f"warning: {warning}")
 
 
-def published(name: str, done: Published) -> None:
+def published(name: str, done: "Published") -> None:
     """Where a mixture is published, and what had to be sent."""
     what = f"{len(done.uploaded)} of {len(done.files)} files written" if done.changed else "up to date"
     say(f"{name}: {done.where} ({what}{', private' if done.private else ''})")
@@ -66,6 +66,7 @@ def _reasons(counts: dict[str, int]) -> str:
 
 def sources_table(catalog: Catalog) -> str:
     """The table of sources as Markdown; the README holds it, and a test that it is current."""
+
     rows = [
         (
             f"`{name}`",

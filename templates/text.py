@@ -126,7 +126,7 @@ class Text:
         given = {name: row[name] for name in self.names if row[name] is not None}
         try:
             return bounded(self._jinja(**given), LIMIT)
-        except (JinjaError, TypeError, ValueError, LookupError) as error:
+        except (JinjaError, TypeError, ValueError, LookupError, SyntaxError, RecursionError) as error:
             raise TemplateError(f"{self.where}: record {row['id']}: {error}") from None
 
 

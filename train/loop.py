@@ -29,12 +29,14 @@ KEPT: Final = {
 """What of the Trainer's log goes into `metrics.jsonl`, and by which name; the rest is times, other on every run."""
 
 
-def arguments(recipe: Recipe, place: Path, *, dtype: torch.dtype, resumed: bool) -> TrainingArguments:
-    """The Trainer's arguments for a recipe; checkpoints go to the folder `place`. Nothing is reported anywhere."""
-    return TrainingArguments(
+def arguments(recipe: Recipe, place: Path, rows: int, *, dtype: torch.dtype, resumed: bool) -> TrainingArguments:
+    """The Trainer's arguments for a recipe and that many packed rows; nothing is reported anywhere.
+
+    Checkpoints go to the folder `place`.
+    """
+    chosen = TrainingArguments(
         output_dir=str(place),
         num_train_epochs=recipe.epochs,
-        max_steps=recipe.steps or -1,
         per_device_train_batch_size=recipe.batch,
         per_device_eval_batch_size=recipe.batch,
         gradient_accumulation_steps=recipe.accumulation,
@@ -63,6 +65,10 @@ def arguments(recipe: Recipe, place: Path, *, dtype: torch.dtype, resumed: bool)
         report_to="none",
         disable_tqdm=True,
     )
+    if recipe.steps is not None:
+        an_epoch = math.ceil(rows / (recipe.batch * recipe.accumulation * chosen.world_size))
+        chosen.max_steps = min(recipe.steps, math.ceil(an_epoch * recipe.epochs))
+    return chosen
 
 
 class TokenTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped

@@ -165,12 +165,13 @@ def _loop(
     if checkpoint is not None:
         say(f"resuming from {checkpoint}")
     pad = words.pad_token_id if words.pad_token_id is not None else words.eos_token_id or 0
+    rows = encoded.rows("train")
     trainer = loop.TokenTrainer(
         model=adapted,
         args=loop.arguments(
-            recipe, work / "checkpoints", dtype=model.precision(recipe), resumed=checkpoint is not None
+            recipe, work / "checkpoints", len(rows), dtype=model.precision(recipe), resumed=checkpoint is not None
         ),
-        train_dataset=encoded.rows("train"),
+        train_dataset=rows,
         eval_dataset=encoded.rows("holdout") if recipe.evaluate else None,
         data_collator=Packed(pad, flat=recipe.attention.startswith("flash")) if recipe.packing else Padded(pad),
         callbacks=[journal],

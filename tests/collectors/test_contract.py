@@ -110,12 +110,12 @@ def test_text_is_kept_but_for_its_ends_and_line_breaks(build: Build, written: st
 NO_INPUT = [
     "noinput", "Noinput", "NOINPUT", "no input", "No Input", "none", "None", "n/a", "N/A", "nan", "NaN",
     "not applicable", "Not Applicable", "<noinput>", "< noinput >", "[No input]", "(No input)", "{none}",
-    "{\\noinput}", "\\<noinput\\>", "No input.", "None!", "<No input>.", "No input required", "no input needed",
+    "{\\noinput}", "\\<noinput\\>", "No input.", "None!", "(No input.)", "No input required", "no input needed",
     "No input needed.", "no input necessary", "no input provided", "(no input given)", " \n<noinput>\n ", "", "  ",
 ]  # fmt: skip
 INPUT = [
     "no", "input", "nothing", "none of them", "noinput here", "Text.\n<noinput>", "no input? why", "nan bread",
-    "n/a, n/a", "无", "<noinput>。", '"<noinput>"', "<>", ".", "not applicable to cats",
+    "n/a, n/a", "无", "<noinput>。", "<noinput>.", '"<noinput>"', "<>", ".", "not applicable to cats",
 ]  # fmt: skip
 
 

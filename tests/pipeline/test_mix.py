@@ -1,6 +1,7 @@
 """A mixture from record folders to its shards: rows, order, books, bytes, and what goes wrong."""
 
 import json
+import resource
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,10 +49,10 @@ DICTIONARY = pa.dictionary(pa.int32(), pa.large_string())
 
 def frame(source: str, rows: list[Row]) -> pl.DataFrame:
     """Records: each of `rows` says where it differs from `PLAIN`; rows are numbered where they do not say otherwise."""
-    types = {"row": pl.UInt64, "part": pl.UInt16, "history": HISTORY}
+    types: dict[str, Any] = {"row": pl.UInt64, "part": pl.UInt16, "history": HISTORY}
     full = [{**PLAIN, "row": number, **row} for number, row in enumerate(rows)]
     plain = pl.DataFrame(full, schema={name: types.get(name, pl.String) for name in PLAIN})
-    return plain.with_columns(source=pl.lit(source)).with_columns(id=ids()).select(SCHEMA.names)
+    return plain.with_columns(ids(plain), source=pl.lit(source)).select(SCHEMA.names)
 
 
 def store(out: Path, source: str, records: pl.DataFrame, *, cuts: int = 1, constant: bool = False) -> None:
@@ -208,23 +209,20 @@ def test_the_manifest_tells_what_became_of_every_record(tmp_path: Path) -> None:
     )
     said = mixed.manifest
     first, second, third = said.pop("parts")
-    # 5 and 6 are new in second, twice each; third may give two of its rows, five times each: 4 and 4.
-    shared = {"template": "plain", "suffix": None}
-    del shared
-    held = first["holdout"] + second["holdout"] + third["holdout"]
-    assert held == 1
-    assert (first["candidates"], first["taken"], first["left_out"]) == (5, 5, {})
-    assert (second["candidates"], second["taken"], second["left_out"]) == (8, 2, {"where": 2, "duplicate": 4})
-    assert (third["candidates"], third["taken"], third["left_out"]) == (3, 2, {"max_rows": 1})
-    assert [part["templates"] for part in (first, second, third)] == [
-        {"plain": part["rows"]} for part in (first, second, third)
+    # Four of second are in first; its two others at most twice are four rows, and so third gives its two twice as well.
+    counted = ("source", "candidates", "taken", "rows", "holdout", "left_out", "template", "templates")
+    assert [[part[name] for name in counted] for part in (first, second, third)] == [
+        ["first", 5, 5, 5, 1, {}, "plain", {"plain": 5}],
+        ["second", 8, 2, 4, 0, {"where": 2, "duplicate": 4}, "plain", {"plain": 4}],
+        ["third", 3, 2, 4, 0, {"max_rows": 1}, "plain", {"plain": 4}],
     ]
     assert (said["candidates"], said["taken"]) == (16, 9)
     assert said["left_out"] == {"duplicate": 4, "max_rows": 1, "where": 2}
-    assert said["rows"]["holdout"] == 1
-    assert said["counts"]["license"] == {"CC0-1.0": 1, "MIT": sum(said["rows"].values()) - 1}
+    assert said["rows"] == {"train": 12, "holdout": 1}
+    assert said["counts"]["license"] == {"CC0-1.0": 1, "MIT": 12}
     assert said["counts"]["language"] == {"de": 1}
-    assert sum(said["counts"]["task"].values()) == sum(said["rows"].values())
+    assert said["counts"]["task"] == {"MT": 9, "TS": 4}
+    assert said["counts"]["source"] == {"first": 5, "second": 4, "third": 4}
     assert [entry["source"] for entry in said["inputs"]] == ["first", "second", "third"]
     assert said["recipe"]["parts"][2] == {
         "source": "third",
@@ -332,20 +330,22 @@ def test_the_same_bytes_however_records_are_cut_and_whoever_works(tmp_path: Path
     constant = {
         name: pl.lit(value, pl.String) for name, value in PLAIN.items() if name not in {"row", "part", "history"}
     }
-    records = (
-        row.to_frame()
-        .with_columns(**constant, part=pl.lit(0, pl.UInt16), source=pl.lit("first"))
-        .with_columns(
-            instruction=pl.format("Count to {}.", "row"),
-            history=pl.when(pl.col("row") % 100 == 0).then(chat).otherwise(pl.lit([], HISTORY)),
-        )
-        .with_columns(id=ids())
-        .select(SCHEMA.names)
+    records = row.to_frame().with_columns(
+        **constant,
+        part=pl.lit(0, pl.UInt16),
+        source=pl.lit("first"),
+        history=pl.when(pl.col("row") % 100 == 0).then(chat).otherwise(pl.lit([], HISTORY)),
     )
-    parts, rest = ({"source": "first"}, {"source": "second"}), {"holdout": {"rows": 66_000}}
+    records = records.with_columns(instruction=pl.format("Count to {}.", "row"))
+    records = records.with_columns(ids(records)).select(SCHEMA.names)
+
+    def made(engine: Engine) -> Mixed:
+        shutil.rmtree(tmp_path / "mixes", ignore_errors=True)
+        return built(tmp_path, {"source": "first"}, {"source": "second"}, holdout={"rows": 66_000}, engine=engine)
+
     store(tmp_path, "second", frame("second", numbered(10, output="Done.")))
     store(tmp_path, "first", records)
-    mixed = built(tmp_path, *parts, **rest)
+    mixed = made(Engine(1))
     assert [(file["path"], file["rows"]) for file in mixed.manifest["files"]] == [
         ("train-00000.arrow", 65_536),
         ("train-00001.arrow", 8_474),
@@ -353,18 +353,19 @@ def test_the_same_bytes_however_records_are_cut_and_whoever_works(tmp_path: Path
         ("holdout-00001.arrow", 464),
     ]
     for split in ("train", "holdout"):
-        found = shards.scan(mixed.folder, f"{split}-*.arrow").select("id", "row", "repeat", "messages").collect()
+        found = (
+            shards.scan(mixed.folder, f"{split}-*.arrow").select("id", "row", "repeat", "source", "messages").collect()
+        )
         assert found.select(keyed(0, "order", "id", "repeat")).to_series().is_sorted()
-        assert (found["messages"].list.len() == pl.when(found["row"] % 100 == 0).then(4).otherwise(2)).all() or True
+        turns = found.select(pl.col("messages").list.len(), chat=pl.col("row") % 100 == 0, source="source")
+        assert turns.filter(source="first").filter((pl.col("messages") == 4) != pl.col("chat")).is_empty()
     one = contents(mixed.folder)
     store(tmp_path, "first", records, cuts=3, constant=True)
-    shutil.rmtree(mixed.folder)
-    assert contents(built(tmp_path, *parts, engine=two, **rest).folder) == one
-    place = tmp_path / "records" / "first"
+    assert contents(made(two).folder) == one
     for old, new in (("00000", "9"), ("00002", "0")):
+        place = tmp_path / "records" / "first"
         (place / f"{old}.arrow").rename(place / f"{new}.arrow")
-    shutil.rmtree(mixed.folder)
-    assert contents(built(tmp_path, *parts, **rest).folder) == one
+    assert contents(made(Engine(1)).folder) == one
 
 
 PARTS = st.fixed_dictionaries(
@@ -397,7 +398,7 @@ def test_any_mixture_is_the_same_for_any_cut_and_its_rows_are_its_books(
     for cuts in (1, 3):
         shutil.rmtree(tmp_path / "mixes", ignore_errors=True)
         for part, records in zip(named, held, strict=True):
-            store(tmp_path, part["source"], records, cuts=min(cuts, records.height) if records.height % 3 else 1)
+            store(tmp_path, part["source"], records, cuts=cuts)
         mixed = built(tmp_path, *named, seed=seed)
         found.append(contents(mixed.folder))
     assert found[0] == found[1]
@@ -445,8 +446,8 @@ def test_a_part_without_rows_is_a_warning(tmp_path: Path) -> None:
     store(tmp_path, "third", frame("third", []))
     parts = ({"source": "first"}, {"source": "second", "weight": 2}, {"source": "third"})
     expected = [
-        "mixture both: second gives no rows: of 3 records 3 are left out as duplicate",
-        "mixture both: third gives no rows: it has no records",
+        "mixture both: second gives no rows: 3 records, 3 left out as duplicate",
+        "mixture both: third gives no rows: 0 records",
     ]
     assert built(tmp_path, *parts).warnings == expected
     assert built(tmp_path, *parts).warnings == expected
@@ -520,3 +521,17 @@ def test_a_data_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> Non
     (tmp_path / "mixes").write_text("in the way")
     with pytest.raises(ArtefactError, match="cannot be written"):
         built(tmp_path, {"source": "first"})
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_stood_there(tmp_path: Path) -> None:
+    store(tmp_path, "first", frame("first", numbered(3)))
+    before = contents(built(tmp_path, {"source": "first"}).folder)
+    store(tmp_path, "first", frame("first", numbered(3000)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, hard))
+    try:
+        with pytest.raises(ArtefactError, match=r"both: cannot be written: .*File too large; nothing finished before"):
+            built(tmp_path, {"source": "first"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert contents(tmp_path / "mixes" / "both") == before

@@ -36,7 +36,7 @@ def test_a_frame_without_any_language() -> None:
 
 
 def test_only_names_are_taken() -> None:
-    with pytest.raises(TemplateError, match="suffix 'thnk': .* did you mean think"):
+    with pytest.raises(TemplateError, match=r"suffix 'thnk': .* did you mean think"):
         suffixed("thnk")
     with pytest.raises(TemplateError, match="known: check, reasons, steps, think"):
         suffixed("先思考，再决定")

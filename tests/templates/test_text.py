@@ -4,7 +4,7 @@ import time
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import TemplateError
@@ -12,6 +12,7 @@ from templates.template import load
 from templates.text import LIMIT, VARIABLES, Text
 
 SCHEMA = dict.fromkeys(("id", *VARIABLES), pl.String)
+TASKS = ["aqua", "creak", "ecqa", "esnli", "gsm8k", "qasc", "qed", "sensemaking", "strategyqa"]
 ROW = {
     "id": "r1",
     "question": "Which?\nOptions:\n- 是\n- no",
@@ -86,26 +87,40 @@ def test_what_jinja_renders_row_by_row(source: str, expected: str) -> None:
     assert one(source) == expected
 
 
-SHIPPED = [text for wording in load("cot").all_wordings for text in (wording.prompt, wording.target)]
+HOSTILE = [
+    ROW,
+    dict.fromkeys(ROW, ""),
+    dict.fromkeys(ROW, "{{ 7*7 }}{% if x %}{# 先 #}{{{}}}"),
+    dict.fromkeys(ROW, "<b>&amp;\"'</b>\r\n🦙\u2028\x00\\n先思考，再决定"),
+]
 
 
-@given(ROWS)
-def test_expression_and_jinja_give_the_same_bytes(rows: list[dict[str, str | None]]) -> None:
-    frame = pl.DataFrame([{"id": "r", **row} for row in rows], SCHEMA)
-    for text in [Text(source, "here") for source, _ in COLUMNAR]:
-        for row in rows:
-            single = pl.DataFrame([{"id": "r", **row}], SCHEMA)
-            if any(row[name] is None for name in text.names) and " is " not in text.source:
-                with pytest.raises(TemplateError):
-                    text.render(single)
-                with pytest.raises(TemplateError):
-                    text.render_row({"id": "r", **row})
-            else:
-                assert text.render(single).to_list() == [text.render_row({"id": "r", **row})]
-    told = frame.with_columns(pl.col("rationale").fill_null("told"))
-    for text in SHIPPED:
-        assert text.expression is not None
-        assert text.render(told).to_list() == [text.render_row(row) for row in told.iter_rows(named=True)]
+@pytest.mark.parametrize("name", ["cot/" + task for task in TASKS])
+def test_every_shipped_wording_is_the_same_both_ways(name: str) -> None:
+    rows = pl.DataFrame(HOSTILE, SCHEMA)
+    for wording in load(name).all_wordings:
+        for text in (wording.prompt, wording.target):
+            assert text.expression is not None, text.where
+            assert text.render(rows).to_list() == [text.render_row(row) for row in HOSTILE]
+
+
+@settings(max_examples=200)
+@given(st.sampled_from([Text(source, "here") for source, _ in COLUMNAR]), ROWS)
+def test_expression_and_jinja_give_the_same_bytes(text: Text, rows: list[dict[str, str | None]]) -> None:
+    """Also in what they refuse: a text that names what a row lacks."""
+    for row in rows:
+        frame = pl.DataFrame([{"id": "r", **row}], SCHEMA)
+        if any(row[name] is None for name in text.names) and " is " not in text.source:
+            with pytest.raises(TemplateError):
+                text.render(frame)
+            with pytest.raises(TemplateError):
+                text.render_row({"id": "r", **row})
+        else:
+            assert text.render(frame).to_list() == [text.render_row({"id": "r", **row})]
+
+
+def test_conditions_nested_deeply_are_one_expression() -> None:
+    assert one("{% if question %}" * 200 + "x" + "{% endif %}" * 200) == "x"
 
 
 def test_what_looks_like_jinja_in_a_record_stays_text() -> None:
@@ -114,7 +129,7 @@ def test_what_looks_like_jinja_in_a_record_stays_text() -> None:
 
 
 BOMBS = [
-    ("{% for i in range(10**9) %}x{% endfor %}", "'**'"),
+    ("{% for i in range(10**9) %}x{% endfor %}", "may call only endswith, split, splitlines, startswith"),
     ("{{ 'a' * 10**9 }}", "'*'"),
     ("{{ 'a' * 1000000000 }}", "'*'"),
     ("{{ '%1000000000d' % 1 }}", "'%'"),
@@ -130,7 +145,7 @@ BOMBS = [
     ("{{ lipsum(n=1000000) }}", "may"),
     ("{{ " + "(" * 5000 + "question" + ")" * 5000 + " }}", ""),
     ("{{ " + "9" * 5000 + " }}", ""),
-    ("{% if question %}" * 200 + "{% endif %}" * 200, ""),
+    ("{% if question %}" * 5000 + "{% endif %}" * 5000, ""),
 ]
 
 
