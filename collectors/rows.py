@@ -8,6 +8,7 @@ Nothing is inferred: a field that is not declared is not read, and a declared on
 import csv
 import io
 import sys
+import types
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -243,7 +244,7 @@ def _utf8(texts: Iterable[bytes]) -> bool:
 def _typed(dtype: Kind) -> Any:
     """The Python type msgspec decodes a declared field to; struct fields may be missing or null."""
     if isinstance(dtype, pl.List):
-        return list[_typed(dtype.inner)] | None
+        return types.GenericAlias(list, (_typed(dtype.inner),)) | None
     if isinstance(dtype, pl.Struct):
         names = {f"f{index}": one.name for index, one in enumerate(dtype.fields)}
         fields = [(f"f{index}", _typed(one.dtype), None) for index, one in enumerate(dtype.fields)]

@@ -62,7 +62,7 @@ def writing(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def building(folder: Path) -> Iterator[Path]:
-    """An empty `<folder>.part` to fill; put in place of `folder` when the block ends well, left behind when it does not.
+    """An empty `<folder>.part` to fill, put in place of `folder` when the block ends well, else left behind.
 
     The block writes its manifest last, with `write_manifest`.
     """

@@ -93,7 +93,7 @@ def read_python(source: Path) -> Patterns:
     try:
         with warnings.catch_warnings():  # about the file's string escapes, which are not the user's to mend
             warnings.simplefilter("ignore")
-            module = ast.parse(text)
+            module = ast.parse(text, source.name)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise TemplateError(f"{source}: not Python: {error}") from None
     tables = {"PATTERNS": _table(module, "PATTERNS"), "FEWSHOT_PATTERNS": _table(module, "FEWSHOT_PATTERNS")}

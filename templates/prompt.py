@@ -39,7 +39,7 @@ Message = Mapping[str, str | None]
 class _Generation(Extension):
     """`{% generation %}`: renders its body and nothing else; transformers also notes where the body lies."""
 
-    tags = {"generation"}  # noqa: RUF012  (as jinja2 declares it)
+    tags = {"generation"}
 
     def parse(self, parser: Parser) -> nodes.Node:
         """A scope of its own, as in transformers: what is set inside is not seen outside."""

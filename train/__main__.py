@@ -80,9 +80,14 @@ def _told() -> Iterator[None]:
 
 
 def _quiet() -> None:
-    """No telemetry, and no progress bars of libraries between our lines; their warnings stay."""
+    """No telemetry, and no progress bars of libraries between our lines; their warnings stay.
+
+    Must come before torch is imported: its threads then sleep while they wait, where spinning would make a training on
+    a busy machine several times slower.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from transformers.utils import logging
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from transformers.utils import logging  # does not import torch
 
     logging.disable_progress_bar()
 

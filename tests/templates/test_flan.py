@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import ArtefactError, TemplateError
@@ -51,11 +51,18 @@ raise SystemExit("this file must not run")
 PATTERNS = {
     "other": [(f"{1 + 1}", open("/etc/passwd").read())],
 '''
-PAIRS = '    "{key}": [\n        ("Ask {task}: {{question}}"\n         " {{braces}} {{{{ 7*7 }}}}{{", "{{chain_of_thought}}\\nSo {{answer}}."),\n    ],\n'
-SHOTS = (
-    '    "{key}": [\n        FewShotPattern(inputs="{{question}}", targets="{{answer}}", inputs_prefix="Q: "),\n'
-    '        FewShotPattern(inputs="[{{question}}]", targets="{{answer}}", x_y_delimiter="\\n", in_template_mix=False),\n    ],\n'
-)
+PAIRS = """\
+    "{key}": [
+        ("Ask {task}: {{question}}"
+         " {{braces}} {{{{ 7*7 }}}}{{", "{{chain_of_thought}}\\nSo {{answer}}."),
+    ],
+"""
+SHOTS = """\
+    "{key}": [
+        FewShotPattern(inputs="{{question}}", targets="{{answer}}", inputs_prefix="Q: "),
+        FewShotPattern(inputs="[{{question}}]", targets="{{answer}}", x_y_delimiter="\\n", in_template_mix=False),
+    ],
+"""
 BETWEEN = """
     "cot_stream_general_input_inversion": [
         # a comment
@@ -155,6 +162,7 @@ def test_a_file_in_flans_shape(tmp_path: Path) -> None:
     assert sheet["few_shot_input_inversion"] == sheet["few_shot"]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")) | st.text("{}%#-'\\\r\n abq"), st.text("{}%#\r\n"))
 def test_every_other_character_means_itself(before: str, after: str) -> None:
     pattern = f"{before}{{question}}{after}{{answer}}{before}"
@@ -186,8 +194,8 @@ def test_flans_own_patterns_byte_for_byte(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ('("Ask aqua: {question}"', '(f"Ask {question}"', "PATTERNS['stream_aqua']: line 9: not a literal"),
-        ('("Ask aqua: {question}"', '(print("ran")', "PATTERNS['stream_aqua']: line 9: not a literal"),
-        ('("Ask aqua: {question}"', '(__import__("os").system("touch ran")', "not a literal"),
+        ('("Ask aqua: {question}"', '(print("ran") + ""', "PATTERNS['stream_aqua']: line 9: not a literal"),
+        ('("Ask aqua: {question}"', '(__import__("os").system("touch ran") + ""', "not a literal"),
         ('"stream_aqua": [', '"stream_aqua": load_all() + [', "PATTERNS['stream_aqua'] is not a list"),
         ('"cot_creak"', '"cot_creek"', "no PATTERNS['cot_creak']; wanted is flan/v2/templates.py"),
         ('FewShotPattern(inputs="{question}"', 'OtherPattern(inputs="{question}"', "not a FewShotPattern"),

@@ -4,7 +4,7 @@ from itertools import cycle
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import TemplateError
@@ -100,6 +100,7 @@ def test_chatml() -> None:
 
 
 @pytest.mark.parametrize("name", names())
+@settings(deadline=None)
 @given(messages=conversations())
 def test_what_is_answered_begins_with_what_was_asked(name: str, messages: list[Message]) -> None:
     whole = load(name).render(messages, **TOKENS)
@@ -108,6 +109,7 @@ def test_what_is_answered_begins_with_what_was_asked(name: str, messages: list[M
 
 
 @pytest.mark.parametrize("name", names())
+@settings(deadline=None)
 @given(messages=conversations(), tokens=st.sampled_from([{}, TOKENS, {"eos_token": "</s>"}]), ask=st.booleans())
 def test_transformers_renders_the_same_bytes(
     name: str, messages: list[Message], tokens: dict[str, str], ask: bool
@@ -121,6 +123,7 @@ def test_transformers_renders_the_same_bytes(
 
 
 @pytest.mark.parametrize(("name", "end"), [("alpaca", "</s>"), ("chatml", "<|im_end|>")])
+@settings(deadline=None)
 @given(messages=conversations())
 def test_the_marked_spans_are_the_answers_and_their_end(name: str, end: str, messages: list[Message]) -> None:
     chat_templates = pytest.importorskip("transformers.utils.chat_template_utils")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import TemplateError
@@ -122,6 +122,7 @@ def test_options_are_the_lines_behind_the_question(tmp_path: Path) -> None:
     assert worn(choosing, instruction="Which? Options: a")["prompt"] == "none"
 
 
+@settings(deadline=None)
 @given(st.lists(st.text("0123456789abcdef", min_size=1), min_size=1, unique=True), st.integers(0, 2**63), st.data())
 def test_a_record_always_wears_the_same_wording(ids: list[str], seed: int, data: st.DataObject) -> None:
     frame = records(*({"id": name} for name in ids))

@@ -104,7 +104,7 @@ def test_every_shipped_wording_is_the_same_both_ways(name: str) -> None:
             assert text.render(rows).to_list() == [text.render_row(row) for row in HOSTILE]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from([Text(source, "here") for source, _ in COLUMNAR]), ROWS)
 def test_expression_and_jinja_give_the_same_bytes(text: Text, rows: list[dict[str, str | None]]) -> None:
     """Also in what they refuse: a text that names what a row lacks."""
