@@ -84,7 +84,7 @@ def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
     lines: list[bytes] = []
     for line in iter(stream.readline, b""):
         lines.append(line)
-        limit -= bool(line.strip())
+        limit -= bool(line.strip(b" \t\r\n"))
         if not limit or len(lines) == 4096:
             yield b"".join(lines)
             lines = []
@@ -282,7 +282,7 @@ def csv_blocks(stream: BinaryIO, encoding: str, keep: bool = False, limit: int |
 
     while first + rows != limit and (record := _record(lines)):
         position += sum(map(len, record))
-        rows += record not in ([b"\n"], [b"\r\n"])
+        rows += not _blank(record)
         if keep:
             kept += record
         if rows == ROWS or position - start >= BYTES:
@@ -296,8 +296,13 @@ def csv_records(data: bytes) -> Iterator[bytes]:
     """The records of a run of whole CSV records, blank lines left out."""
     lines = iter(data.splitlines(keepends=True)) if b"\r" not in data else iter(re.findall(rb"[^\n]*\n|[^\n]+$", data))
     while record := _record(lines):
-        if record not in ([b"\n"], [b"\r\n"]):
+        if not _blank(record):
             yield b"".join(record)
+
+
+def _blank(record: list[bytes]) -> bool:
+    """Whether a record is an empty line, which csv.reader takes for no row, however often its line break was doubled."""
+    return not record[0].strip(b"\r\n")
 
 
 def _record(lines: Iterator[bytes]) -> list[bytes]:

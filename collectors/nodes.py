@@ -1,7 +1,7 @@
 """Configuration read from YAML: strict nodes, and every mistake told in one line."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -38,7 +38,9 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file; `CatalogError` when it is missing, not UTF-8 or not YAML."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
+        _check_depth(text, path)
+        return yaml.load(text, Loader=_Loader)
     except OSError as error:
         raise CatalogError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -47,6 +49,18 @@ def read_yaml(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         line = f" line {mark.line + 1}" if mark else ""
         raise CatalogError(f"{path}:{line} {getattr(error, 'problem', None) or 'is not YAML'}") from None
+
+
+DEPTH: Final = 50
+"""How deep configuration may be nested; libyaml's own loader overflows the stack on what is nested without end."""
+
+
+def _check_depth(text: str, path: Path) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH:
+            raise CatalogError(f"{path}: line {event.start_mark.line + 1} is nested deeper than {DEPTH} levels")
 
 
 def parsed(model: type[N], data: Any, where: str) -> N:

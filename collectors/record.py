@@ -51,11 +51,11 @@ HASHED: Final = ("system", "history", "instruction", "input", "rationale", "outp
 
 def framed(text: pl.Expr) -> pl.Expr:
     """A string column as `<bytes>:<text>,`, and null as `-,`: no two different rows can be joined to the same text."""
-    return pl.concat_str(_frame(text)).fill_null("-,")
+    return _joined(_frame(text)).fill_null("-,")
 
 
-def _frame(text: pl.Expr) -> list[pl.Expr]:
-    return [text.str.len_bytes().cast(pl.String), pl.lit(":"), text, pl.lit(",")]
+def _frame(text: pl.Expr) -> list[pl.Expr | str]:
+    return [text.str.len_bytes().cast(pl.String), ":", text, ","]
 
 
 def framed_history(history: pl.Expr) -> pl.Expr:
@@ -69,19 +69,31 @@ def ids(frame: pl.DataFrame) -> pl.Series:
     """The id of each row of finished record columns: xxh3_128 (seed 0) over the framed columns, as 32 hex digits."""
     if not frame.height:
         return pl.Series("id", [], dtype=pl.String)
-    pieces: list[pl.Expr] = []
+    pieces: list[pl.Expr | str] = []
     for name in HASHED:
         column = frame[name]
         if column.null_count() == frame.height:
-            pieces.append(pl.lit("-,"))
+            pieces.append("-,")
         elif name == "history":
-            talk = column.list.len().max()
-            pieces.append(framed_history(pl.col(name)) if talk else pl.lit("0:,"))
+            pieces.append(framed_history(pl.col(name)) if column.list.len().max() else "0:,")
+        elif column.null_count():
+            pieces.append(framed(pl.col(name)))
         else:
-            # One joining of all pieces is faster than joining frames; it would lose a row that has a null.
-            pieces += [framed(pl.col(name))] if column.null_count() else _frame(pl.col(name))
-    digest = pl.concat_str(pieces).nchash.xxh3_128(return_binary=True, byte_order="big")  # type: ignore[attr-defined]
+            # Joining all at once is faster than joining frames, but would lose a row that has a null.
+            pieces += _frame(pl.col(name))
+    digest = _joined(pieces).nchash.xxh3_128(return_binary=True, byte_order="big")  # type: ignore[attr-defined]
     return frame.select(id=digest.bin.encode("hex"))["id"]
+
+
+def _joined(pieces: list[pl.Expr | str]) -> pl.Expr:
+    """All pieces as one text; neighbouring literals are one piece."""
+    merged: list[pl.Expr | str] = []
+    for piece in pieces:
+        if isinstance(piece, str) and merged and isinstance(last := merged[-1], str):
+            merged[-1] = last + piece
+        else:
+            merged.append(piece)
+    return pl.concat_str([pl.lit(piece) if isinstance(piece, str) else piece for piece in merged])
 
 
 def keyed(seed: int, purpose: str, *columns: str) -> pl.Expr:

@@ -7,6 +7,7 @@ Nothing is inferred: a field that is not declared is not read, and a declared on
 
 import csv
 import io
+import re
 import sys
 import types
 from collections.abc import Iterable, Sequence
@@ -97,17 +98,27 @@ def json_lines(data: bytes, block: Block, schema: Schema) -> Rows:
 def _is_cut(line: bytes) -> bool:
     """Whether a line that does not parse is the beginning of an object whose end is missing."""
     text = line.strip()
-    if not text.startswith(b"{") or text.endswith(b"}"):
+    if not text.startswith(b"{"):
         return False
     try:
         text.decode()
     except UnicodeDecodeError as error:
         return error.reason == "unexpected end of data"
+    # msgspec says "truncated" of a lone surrogate, too; and a number that is cut, such as `1.`, is to it a wrong one.
+    paired = _SURROGATE.sub(rb"\\u00", text)
+    return any("truncated" in _fault(paired + digit) for digit in (b"", b"0"))
+
+
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _fault(text: bytes) -> str:
+    """What keeps `text` from being JSON, nothing when it is."""
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError as error:
-        return "truncated" in str(error)
-    return False
+    except (msgspec.DecodeError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
@@ -160,9 +171,9 @@ def fast(data: bytes, rows: int, schema: Schema) -> pl.DataFrame | None:
 def _objects(data: bytes, rows: int) -> bool:
     """Whether a block is `rows` lines that each begin with `{` and end with `}`: then no object spans two of them."""
     view = np.frombuffer(data, np.uint8)
-    breaks = np.flatnonzero(view == _BREAK)
-    if not data.endswith(b"\n"):
-        breaks = np.append(breaks, len(data))
+    # In slices, so that what is compared stays in the processor's cache.
+    found = [np.flatnonzero(view[start : start + _SLICE] == _BREAK) + start for start in range(0, len(view), _SLICE)]
+    breaks = np.concatenate([*found, [len(data)] * (not data.endswith(b"\n"))]).astype(np.int64)
     if len(breaks) != rows or not rows or breaks[0] == 0:
         return False
     ends = view[breaks - 1]
@@ -171,6 +182,7 @@ def _objects(data: bytes, rows: int) -> bool:
     return bool((begins == _OPEN).all() and (ends == _CLOSE).all())
 
 
+_SLICE: Final = 1 << 18
 _BREAK, _RETURN, _OPEN, _CLOSE = b"\n\r{}"
 
 
@@ -255,12 +267,15 @@ def _typed(dtype: Kind) -> Any:
 def _converted(text: bytes, schema: Schema) -> Any:
     """A row that is not of the declared types: a number is text as it is written, anything else rejects the row."""
     try:
+        msgspec.json.decode(text, type=msgspec.Raw)  # whether it is JSON at all comes first
         fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
         values = [_value(fields.get(name), dtype) for name, dtype in schema.items()]
     except (msgspec.ValidationError, TypeError):
         return MISSING
     except (msgspec.DecodeError, UnicodeDecodeError):
         return UNPARSABLE
+    except RecursionError:
+        return _deep(text, schema)
     return tuple(values)
 
 
@@ -285,8 +300,11 @@ def _value(raw: msgspec.Raw | None, dtype: Kind) -> Any:
 
 def _deep(text: bytes, schema: Schema) -> Any:
     """A row nested deeper than msgspec follows: sound all the same where pyarrow, which knows no limit, reads it."""
-    frame = fast(text.strip() + b"\n", 1, schema)
-    return UNPARSABLE if frame is None else frame.row(0)
+    line = _one_line(text).strip()
+    frame = fast(line + b"\n", 1, schema)
+    if frame is not None:
+        return frame.row(0)
+    return UNPARSABLE if fast(b'{"row":%s}\n' % line, 1, {"": pl.String}) is None else MISSING
 
 
 def _frame(values: list[Any], schema: Schema, ordinals: list[int]) -> pl.DataFrame:
@@ -327,14 +345,17 @@ def _numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
 
 
 def tsv_lines(data: bytes, block: Block, schema: Schema) -> Rows:
-    """A block of lines cut at tabs and nothing else: quotes are data. The columns are the schema's, by position."""
+    """A block of lines cut at tabs and nothing else: quotes are data. The columns are the schema's, by position.
+
+    A line of white space is no row, but counts in the ordinals.
+    """
     if block.first == 0:
         data = data.removeprefix(BOM)
     lines = Lines(data)
     cells: list[list[str] | str | None] = []
     for line in lines.split():
         try:
-            cells.append(line.decode().split("\t") if line.strip(b" \r") else None)
+            cells.append(line.decode().split("\t") if line.strip(b" \t\r") else None)
         except UnicodeDecodeError:
             cells.append(UNPARSABLE)
     return _table(cells, lines, block, schema, list(schema))

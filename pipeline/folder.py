@@ -73,7 +73,8 @@ def building(folder: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
     with writing(folder):
         yield part
-        _sync(part)
+        for path in [*part.rglob("*"), part]:
+            _sync(path)
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
@@ -91,8 +92,9 @@ def restore(folder: Path) -> None:
             old.rename(folder)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Flush a file, or the entries of a folder, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -100,16 +102,13 @@ def _sync(folder: Path) -> None:
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
-    """Write `manifest.json`, flushed to the disk, as the last file of a folder."""
+    """Write `manifest.json`, the last file of a folder."""
     write_text(folder / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small UTF-8 file and flush it to the disk."""
-    with path.open("w", encoding="utf-8", newline="\n") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
+    """Write a small UTF-8 file, with LF line ends wherever the program runs."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def manifest(folder: Path) -> dict[str, Any] | None:

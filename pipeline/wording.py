@@ -146,7 +146,8 @@ def gather(job: Gathering) -> str:
     if len(positions) != job.rows or (np.diff(positions) != 1).any() or positions[0] % shards.ROWS:
         raise AssertionError(f"{job.shard}: its {job.rows:,} rows do not follow on one another")
     columns = [_messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
-    return shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
+    shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
+    return shards.digest(job.shard)
 
 
 def _messages(table: pa.Table) -> pa.Array:

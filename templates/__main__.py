@@ -1,15 +1,14 @@
 """The command line of the templates: `python -m templates import-flan ...`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from collectors.errors import SuriError
+from collectors.commands import application, run
 from templates.flan import import_flan
 
-app = typer.Typer(add_completion=False, no_args_is_help=True)
+app = application()
 
 
 @app.callback()
@@ -29,14 +28,5 @@ def flan(
     print(f"{wordings} zero-shot wordings written to {out}; name this folder as a mixture's template")
 
 
-def main() -> None:
-    """Run a command; a user's mistake is one line on stderr and exit code 2."""
-    try:
-        app(prog_name="python -m templates")
-    except SuriError as error:
-        print(f"suri: error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-
-
 if __name__ == "__main__":
-    main()
+    run(app, "python -m templates")

@@ -1,6 +1,7 @@
 """`python -m train`: the command line of training. Parses, calls one function, prints what it says."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -87,9 +88,12 @@ def _quiet() -> None:
     """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from transformers.utils import logging  # does not import torch
+    # Said when two checkpoints are written within seconds; they are then sorted by their numbers, which is as good.
+    noise = "mtime may not be reliable"
+    logging.getLogger("transformers.trainer_utils").addFilter(lambda record: noise not in record.getMessage())
+    from transformers.utils.logging import disable_progress_bar  # does not import torch
 
-    logging.disable_progress_bar()
+    disable_progress_bar()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from train.tiny import HONESTY
 def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], held_out: list[float]) -> str:
     """The text of an adapter's `README.md`; `parts` are the tokens folder's counts, `held_out` nats a token."""
     front = yaml.safe_dump(front_matter(recipe, mixture), sort_keys=False, allow_unicode=True)
-    base = f"`{recipe.base}`" + (" (made on the spot, weights random)" if recipe.base == TINY else "")
+    base = f"`{_named(recipe)}`" + (" (made on the spot, weights random)" if recipe.base == TINY else "")
     method = recipe.method
     facts = [
         ("base", base),
@@ -70,6 +70,12 @@ def on_hub(base: str) -> bool:
     return not Path(base).is_dir() and re.fullmatch(r"[\w.-]+/[\w.-]+", base) is not None
 
 
+def _named(recipe: Recipe) -> str:
+    """The base's name; of a folder only its own, where it lies is nobody else's business."""
+    base = recipe.base or ""
+    return Path(base).name if Path(base).is_dir() else base
+
+
 def _targets(recipe: Recipe) -> str:
     targets = recipe.method.targets
     named = "all linear layers" if targets == "all-linear" else ", ".join(targets)
@@ -77,7 +83,7 @@ def _targets(recipe: Recipe) -> str:
 
 
 def _use(recipe: Recipe) -> str:
-    base = "../base" if recipe.base == TINY else recipe.base
+    base = "../base" if recipe.base == TINY else _named(recipe)
     return f"""```python
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer

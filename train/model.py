@@ -8,6 +8,7 @@ from typing import Final
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -95,11 +96,11 @@ def load(base: Path, recipe: Recipe) -> PreTrainedModel:
             base,
             config=config,
             dtype=precision(recipe),
-            attn_implementation=recipe.attention,
+            attn_implementation=None if recipe.attention == "auto" else recipe.attention,
             local_files_only=True,
             trust_remote_code=False,
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         raise TrainingError(f"base {base}: cannot be loaded: {_first_line(error)}") from None
     model.config.use_cache = False  # with a cache, packed sequences would see each other
     return model

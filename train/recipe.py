@@ -80,7 +80,7 @@ class Recipe(Node):
     weight_decay: Annotated[float, Field(ge=0)] = 0
     max_grad_norm: Annotated[float, Field(gt=0)] = 1
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
+    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
     evaluate: bool = True
     log_every: Count = 10

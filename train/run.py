@@ -4,19 +4,21 @@ While it trains it keeps its checkpoints and journal in `DATA/runs/<run>.work/`;
 `DATA/runs/<run>/` by one rename, so a run of that name that was finished before stands until then.
 """
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import torch
 from peft import PeftModel
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase, set_seed
 from transformers.trainer_callback import PrinterCallback
 
-from collectors.errors import TrainingError
+from collectors.errors import ArtefactError, TrainingError
 from pipeline import folder
 from templates import prompt as prompts
 from train import loop, methods, model, tiny, tokens
@@ -27,6 +29,9 @@ from train.recipe import TINY, Recipe
 
 VERSION: Final = 1
 """Part of a run's fingerprint: raised when the same recipe would train otherwise."""
+
+TORCH_CANNOT_WRITE: Final = ("PytorchStreamWriter", "inline_container", "unexpected pos")
+"""What `torch.save` says, among other things, when a file could not be written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +59,7 @@ def train(out: Path, mixed: Mixture, recipe: Recipe, *, name: str, say: Callable
         tokens=tokens.VERSION,
         version=VERSION,
     )
-    if not name or Path(name).name != name or name.endswith((".work", ".part", ".old")):
+    if not name or name == ".." or Path(name).name != name or name.endswith((".work", ".part", ".old")):
         raise TrainingError(f"run name {name!r}: is no plain folder name")
     place = out / "runs" / name
     folder.restore(place)
@@ -63,11 +68,27 @@ def train(out: Path, mixed: Mixture, recipe: Recipe, *, name: str, say: Callable
         say(f"{place}: up to date")
         return Outcome(folder=place, manifest=found, trained=False)
     work = place.with_name(f"{name}.work")
-    with folder.lock(work), folder.writing(work):
+    with folder.lock(work), _writing(work):
         _begin(work, mark)
         manifest = _train(out, place, work, mixed, prompt, base, recipe, mark, say)
         shutil.rmtree(work)
     return Outcome(folder=place, manifest=manifest, trained=True)
+
+
+@contextlib.contextmanager
+def _writing(place: Path) -> Iterator[None]:
+    """Tell a refusal to write as one `ArtefactError`, also where safetensors and torch raise errors of their own."""
+    try:
+        with folder.writing(place):
+            yield
+    except (SafetensorError, RuntimeError) as error:
+        said = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in TORCH_CANNOT_WRITE):
+            raise
+        raise ArtefactError(
+            f"{place}: cannot be written: {said}; nothing finished before was touched: free some space or name another "
+            "folder with --out, and run again to go on"
+        ) from None
 
 
 def _begin(work: Path, mark: str) -> None:
@@ -128,7 +149,7 @@ def _train(
         "fingerprint": mark,
     }
     with folder.building(place) as part:
-        _save(part / "adapter", adapted, words, recipe)
+        save_adapter(part / "adapter", adapted, words, recipe)
         text = card(place.name, recipe, mixed, encoded.manifest["parts"], held_out)
         folder.write_text(part / "adapter" / "README.md", text)
         shutil.copyfile(work / "metrics.jsonl", part / "metrics.jsonl")
@@ -189,7 +210,7 @@ def _loop(
         ) from None
 
 
-def _save(place: Path, adapted: PeftModel, words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
+def save_adapter(place: Path, adapted: PeftModel, words: PreTrainedTokenizerBase, recipe: Recipe) -> None:
     """The adapter with its tokenizer and chat template; its configuration names the base as the recipe does."""
     settings = adapted.peft_config["default"]
     settings.base_model_name_or_path = recipe.base

@@ -77,7 +77,8 @@ def mixture(
             for count, start in enumerate(range(0, len(rows), per_file)):
                 table = pa.Table.from_pylist(rows[start : start + per_file], SCHEMA)
                 path = part / f"{split}-{count:05d}.arrow"
-                files.append({"path": path.name, "sha256": shards.write(path, table), "rows": table.num_rows})
+                shards.write(path, table)
+                files.append({"path": path.name, "sha256": shards.digest(path), "rows": table.num_rows})
         everything = train + (holdout or [])
         counts = {tag: Counter(row[tag] for row in everything) for tag in ("source", "lang", "task", "gen", "license")}
         taken = len(everything)

@@ -117,5 +117,6 @@ def test_a_mixture_that_is_not_built_is_told_with_what_is_near(tmp_path: Path) -
     with pytest.raises(ArtefactError) as caught:
         find(tmp_path, "alpaca-bele")
     assert str(caught.value) == (
-        f"mixture alpaca-bele: not built in {tmp_path} (did you mean alpaca-belle?); run `make mix MIX=alpaca-bele` first"
+        f"mixture alpaca-bele: not built in {tmp_path} (did you mean alpaca-belle?); "
+        "run `make mix MIX=alpaca-bele` first"
     )

@@ -1,0 +1,69 @@
+"""The command line: its help, its flags, and mistakes told in one line with exit code 2."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rows import EMOJI, PLAIN, ZH, row, write
+from typer.testing import CliRunner
+
+from train.__main__ import app
+
+ROOT = Path(__file__).parents[2]
+
+
+def suri(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_help_is_whole_and_brings_nothing_heavy() -> None:
+    code, text, _ = suri("run", "--help")
+    assert code == 0
+    for flag in ("--mix", "--recipe", "--base", "--out", "--name", "--set"):
+        assert flag in text
+    probe = "import sys, train.__main__; print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--mix", "nothing"], "suri: error: mixture nothing: not built in"),
+        (["--recipe", "demmo"], "suri: error: recipe demmo: unknown; did you mean demo?"),
+        (["--set", "method.q=1"], "suri: error: recipe demo: method.q: unknown key;"),
+        (["--recipe", "lora"], "suri: error: recipe lora: names no base;"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
+    code, said, error = suri("run", "--out", str(tmp_path), *words)
+    assert (code, said) == (2, "")
+    assert error.startswith(message)
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_flag_is_an_error() -> None:
+    code, _, error = suri("run", "--bass", "x")
+    assert code == 2
+    assert "No such option: --bass" in error
+
+
+def test_killed_and_run_again_the_demo_ends_well(tmp_path: Path) -> None:
+    numbers = [row(f"Say the number {number} as a word.", f"It is number {number}, in a word.") for number in range(40)]
+    write(tmp_path, "demo", [PLAIN, ZH, *numbers], [EMOJI])
+    command = [sys.executable, "-m", "train", "run", "--mix", "demo", "--out", str(tmp_path)]
+    command += ["--set", "steps=12", "--set", "log_every=2", "--set", "save_every=2"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ) as cut:
+        assert cut.stdout is not None
+        assert any(line.startswith("step 6/12") for line in cut.stdout)
+        cut.send_signal(signal.SIGKILL)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "resuming from" in done.stdout
+    assert "held-out loss before" in done.stdout
+    assert (tmp_path / "runs" / "demo-demo" / "manifest.json").is_file()
