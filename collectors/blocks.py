@@ -58,6 +58,7 @@ def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) 
         data = b"".join(kept) if keep else None
         return Block(offset=start, length=end - start, first=first, rows=lines, last=last, data=data)
 
+    chunk = b""
     for chunk in _chunks(stream, limit):
         done = 0
         breaks = chunk.count(b"\n")
@@ -73,6 +74,7 @@ def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) 
             kept.append(chunk[done:])
         position += len(chunk)
     if position > start:
+        lines += not chunk.endswith(b"\n")
         yield block(position, last=True)
 
 
@@ -153,20 +155,24 @@ def array_blocks(stream: BinaryIO, broken: Broken, keep: bool = False, limit: in
         if mark == b"]":
             break
         if not mark:
-            raise broken(f"ends behind element {first - 1}, without the closing bracket")
-        spans, quick = _run(window, broken, first)
-        spans = spans if limit is None else spans[: limit - first]
-        length = spans[-1][1]
+            raise broken(
+                f"ends behind {first} elements, without its closing bracket; the file is cut short, fetch it again"
+            )
+        rows, length, spans = _run(window, broken, first)
+        if limit is not None and rows > limit - first:
+            spans = _spans(window.buffer[:length]) if spans is None else spans
+            rows = limit - first
+            length = spans[rows - 1][1]
         yield Block(
             offset=window.offset,
             length=length,
             first=first,
-            rows=len(spans),
+            rows=rows,
             array=True,
-            spans=None if quick else tuple(spans),
+            spans=None if spans is None else tuple(spans[:rows]),
             data=window.buffer[:length] if keep else None,
         )
-        first += len(spans)
+        first += rows
         if first == limit:
             return
         window.drop(length)
@@ -177,24 +183,28 @@ def array_blocks(stream: BinaryIO, broken: Broken, keep: bool = False, limit: in
         raise broken("holds more behind its array")
 
 
-def _run(window: _Window, broken: Broken, first: int) -> tuple[list[tuple[int, int]], bool]:
-    """The spans of the elements of one block at the start of the window, and whether they are all sound JSON."""
+def _run(window: _Window, broken: Broken, first: int) -> tuple[int, int, list[tuple[int, int]] | None]:
+    """How many elements make a block at the start of the window, in how many bytes, and, if one is unsound, where."""
     window.grow(BYTES)
-    for match in _cuts(window):
-        run = window.buffer[: match + 1]
+    for end in _cuts(window):
         try:
-            elements = _RUN.decode(b"[" + run + b"]")
+            elements = _RUN.decode(b"".join((b"[", window.buffer[: end + 1], b"]")))
         except (msgspec.DecodeError, RecursionError):
             continue
-        spans, position = [], 0
-        for element in elements[:ROWS]:
-            raw = bytes(element)
-            position = run.index(raw, position)
-            spans.append((position, position + len(raw)))
-            position += len(raw)
-        if spans:
-            return spans, True
-    return _walk(window, broken, first), False
+        if elements:
+            return len(elements), end + 1, None
+    spans = _walk(window, broken, first)
+    return len(spans), spans[-1][1], spans
+
+
+def _spans(run: bytes) -> list[tuple[int, int]]:
+    """Where the elements of a run of sound ones stand."""
+    spans: list[tuple[int, int]] = []
+    for element in _RUN.decode(b"[" + run + b"]"):
+        raw = bytes(element)
+        start = run.index(raw, spans[-1][1] if spans else 0)
+        spans.append((start, start + len(raw)))
+    return spans
 
 
 def _cuts(window: _Window) -> Iterator[int]:
@@ -213,7 +223,7 @@ def _walk(window: _Window, broken: Broken, first: int) -> list[tuple[int, int]]:
         text = window.buffer.decode("utf-8", "surrogateescape")
         spans: list[tuple[int, int]] = []
         start = position = 0
-        while len(spans) < ROWS and (end := _element_end(text, begin := _skip(text, start), window.ended)):
+        while len(spans) < ROWS and (end := _element_end(text, begin := _skip(text, start), window.ended)) is not None:
             position += begin - start  # white space and a comma: a byte a character
             length = len(text[begin:end].encode("utf-8", "surrogateescape"))
             spans.append((position, position + length))
@@ -247,16 +257,36 @@ def _sound(text: str, start: int) -> int | None:
         return None
 
 
+_LONGEST: Final = 256 << 20
+"""Characters that are waited for the end of an element before it is taken for a broken one."""
+
+
+def _goes_on(error: json.JSONDecodeError, ended: bool) -> bool:
+    """Whether a value is sound up to the end of the text, so that the rest of it is still to come, or is cut off.
+
+    A quote that is never closed before the file's end is a broken element's, where an element's end can be found.
+    """
+    if ended:
+        return error.pos >= len(error.doc.rstrip())
+    cut = error.msg.startswith("Unterminated string") or error.pos >= len(error.doc) - len("-Infinity")
+    return cut and len(error.doc) < _LONGEST
+
+
 def _element_end(text: str, start: int, ended: bool) -> int | None:
     """The end of the element at `start`, sound or not; None at the array's end, or when the text ends within it."""
     if start >= len(text) or text[start] == "]":
         return None
-    end = _sound(text, start)
-    if end is not None:
+    try:
+        end = _DECODER.raw_decode(text, start)[1]
         return end if end < len(text) or ended else None
+    except json.JSONDecodeError as error:
+        if _goes_on(error, ended):
+            return None
+    except RecursionError:
+        pass
     if text[start] not in '{["':
         bare = _BARE.match(text, start)
-        return bare.end() if bare and start < bare.end() < len(text) else None
+        return bare.end() if bare and bare.end() < len(text) else None
     for match in _CLOSED.finditer(text, start):
         behind = _skip(text, match.end())
         if text[behind] == "]" or _sound(text, _skip(text, behind + 1)) is not None:
@@ -301,7 +331,7 @@ def csv_records(data: bytes) -> Iterator[bytes]:
 
 
 def _blank(record: list[bytes]) -> bool:
-    """Whether a record is an empty line, which csv.reader takes for no row, however often its line break was doubled."""
+    """Whether a record is an empty line, which csv.reader takes for no row, also where its line break was doubled."""
     return not record[0].strip(b"\r\n")
 
 

@@ -15,10 +15,13 @@ def application() -> typer.Typer:
     return typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
-def run(app: typer.Typer, name: str) -> NoReturn:
-    """Run a command line as the program `name`, such as `python -m pipeline`, and exit."""
+def run(app: typer.Typer, name: str, words: list[str] | None = None) -> NoReturn:
+    """Run a command line as the program `name`, such as `python -m pipeline`, and exit.
+
+    `words` are its arguments; without them, those of this process.
+    """
     try:
-        code = app(prog_name=name, standalone_mode=False)
+        code = app(words, prog_name=name, standalone_mode=False)
     except SuriError as error:
         _exit(2, f"suri: error: {error}")
     except TyperException as error:

@@ -60,7 +60,7 @@ def _check_depth(text: str, path: Path) -> None:
     for event in yaml.parse(text, Loader=_Loader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEPTH:
-            raise CatalogError(f"{path}: line {event.start_mark.line + 1} is nested deeper than {DEPTH} levels")
+            raise CatalogError(f"{path}: is nested deeper than {DEPTH} levels")
 
 
 def parsed(model: type[N], data: Any, where: str) -> N:

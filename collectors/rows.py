@@ -123,35 +123,32 @@ def _fault(text: bytes) -> str:
 
 def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
     """A block of the elements of a JSON array."""
+    elements: Sequence[Any]
+    frame = None
     if block.spans is None:
-        raw = msgspec.json.decode(b"[" + data + b"]", type=list[msgspec.Raw])
-        elements = [bytes(element) for element in raw]
-        # Sound JSON holds line breaks between its tokens only, so they may be blanks.
-        flat = b"\n".join(elements) if b"\n" not in data and b"\r" not in data else b"\n".join(map(_one_line, elements))
-        frame = fast(flat + b"\n", len(elements), schema)
-        if frame is not None:
-            return Rows(
-                frame=_numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements)
-            )
+        elements = msgspec.json.decode(b"".join((b"[", data, b"]")), type=list[msgspec.Raw])
+        if all(memoryview(element)[0] == _OPEN for element in elements):
+            # Sound objects, so line breaks within them stand between tokens, where they say nothing.
+            frame = fast(b"\n".join(elements), len(elements), schema, sound=True)
     else:
         elements = [data[start:end] for start, end in block.spans]
+    if frame is not None:
+        return Rows(frame=_numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements))
+    elements = [bytes(element) for element in elements]
     values, good, bad = exact(elements, schema)
     frame = _frame(values, schema, [block.first + index for index in good])
     return Rows(frame=frame, bad=bad, texts=elements, first=block.first, count=len(elements))
 
 
-def _one_line(element: bytes) -> bytes:
-    return element.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-def fast(data: bytes, rows: int, schema: Schema) -> pl.DataFrame | None:
+def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.DataFrame | None:
     """All of a block by pyarrow, or None where that could differ from the exact path.
 
     pyarrow refuses wrong types, unknown escapes, lone surrogates and keys that stand twice. What it would let pass is
     looked for first: text that is no UTF-8, and lines that are not exactly one object (it would also crash on a line
-    that is just `null`). In fields that are not declared it lets NaN pass.
+    that is just `null`). In fields that are not declared it lets NaN pass. `sound` says that the block is known to be
+    so many sound objects.
     """
-    if not _plain(schema) or not _objects(data, rows) or not _is_utf8(data):
+    if not (_plain(schema) and (sound or _objects(data, rows)) and _is_utf8(data)):
         return None
     for unknown in ("error", "ignore"):
         if unknown == "ignore" and (b"NaN" in data or b"Infinity" in data):
@@ -296,6 +293,11 @@ def _value(raw: msgspec.Raw | None, dtype: Kind) -> Any:
     if text[:1] in b"-0123456789":
         return text.decode()
     raise TypeError
+
+
+def _one_line(text: bytes) -> bytes:
+    """Sound JSON with its line breaks, which stand between tokens only, made blanks."""
+    return text.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _deep(text: bytes, schema: Schema) -> Any:

@@ -5,11 +5,14 @@ Results never depend on how many workers there are: a piece carries all it needs
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import TypeVar
 
@@ -78,5 +81,21 @@ class Engine:
             context = multiprocessing.get_context("forkserver")
             # Imported once, in the server that the workers are forked from; no thread runs there yet.
             context.set_forkserver_preload(["pipeline.pieces"])
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_attached)
         return self._pool
+
+
+def _attached() -> None:
+    """Tie a worker to the process it works for: an interrupt is that one's to answer, and its end is the worker's too.
+
+    Else the workers of a killed run would go on to write into the folder that the next run fills.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()

@@ -162,7 +162,7 @@ def _rejected(read: Rows, done: Finished) -> list[tuple[int, str]]:
 
 def _reject_line(file: RawFile, read: Rows, index: int, reason: str) -> bytes:
     r"""A line of `rejects.jsonl`; bytes that are no text are shown as `\xNN`, and no character is shown by half."""
-    raw = read.texts[index]
+    raw = bytes(read.texts[index])
     decoder = codecs.getincrementaldecoder(file.encoding)("backslashreplace")
     text = decoder.decode(raw[:SHOWN], final=len(raw) <= SHOWN)
     line = {"file": file.subset, "row": read.first + index, "reason": reason, "bytes": text}

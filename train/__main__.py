@@ -1,18 +1,17 @@
 """`python -m train`: the command line of training. Parses, calls one function, prints what it says."""
 
-import contextlib
 import logging
 import os
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from collectors.errors import SuriError
+from collectors.catalog import built_name
+from collectors.commands import application
+from collectors.commands import run as run_command
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = application()
 
 
 @app.callback()
@@ -45,16 +44,15 @@ def _run(
 
     Tokens are kept in OUT/tokens/. A run that is finished and would come out the same is left alone.
     """
-    with _told():
-        from train import mixture
-        from train import recipe as recipes
+    from train import mixture
+    from train import recipe as recipes
 
-        chosen = recipes.load(recipe or ("lora" if base else "demo"), base=base, settings=settings or ())
-        mixed = mixture.find(out, mix)
-        _quiet()
-        from train import run  # seconds of imports, so only once the small mistakes are told
+    chosen = recipes.load(recipe or ("lora" if base else "demo"), base=base, settings=settings or ())
+    mixed = mixture.find(out, built_name(mix))
+    _quiet()
+    from train import run  # seconds of imports, so only once the small mistakes are told
 
-        run.train(out, mixed, chosen, name=name or _named(mix, recipe, base), say=_say)
+    run.train(out, mixed, chosen, name=name or _named(mixed.name, recipe, base), say=_say)
 
 
 def _named(mix: str, recipe: str | None, base: str | None) -> str:
@@ -65,19 +63,6 @@ def _named(mix: str, recipe: str | None, base: str | None) -> str:
 
 def _say(line: str) -> None:
     print(line, flush=True)
-
-
-@contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """A user's mistake is one line on stderr and exit code 2; an interrupt is exit code 130."""
-    try:
-        yield
-    except SuriError as error:
-        print(f"suri: error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        print("suri: interrupted; run the same command again to go on", file=sys.stderr)
-        raise typer.Exit(130) from None
 
 
 def _quiet() -> None:
@@ -97,4 +82,4 @@ def _quiet() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    run_command(app, "python -m train")

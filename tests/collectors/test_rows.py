@@ -108,9 +108,9 @@ def oracle(text: bytes, schema: Schema) -> list[Any] | str:
         value = sound(text)
     except ValueError:
         return "unparsable"
+    if not isinstance(value, dict):
+        return "missing field"
     try:
-        if not isinstance(value, dict):
-            raise TypeError
         return [plain(value.get(name), dtype) for name, dtype in schema.items()]
     except TypeError:
         return "missing field"
@@ -127,9 +127,9 @@ def expected(data: bytes, schema: Schema) -> Read:
 VALUES = [
     '"a"', '""', '"字"', '"\\u5b57"', '"\\ud83d\\ude00"', '"\\ud83d"', '"\\ude00\\ud83d"', '"\\ud83dx"', '"\\ud83d\\n"',
     '"\\u0000"', '"\\u12"', '"\\q"', '"a\\/b\\b"', '"\\\\"', '"\\"', '"a\tb"', '"a\rb"', '"a\x00b"', '"\x1f"', '"\x7f"',
-    '"},{"', '"[1]"', "'a'", '"a', 'a"', "5", "-0", "0.50", "1E+3", "1e999", "12345678901234567890123", "01", "1.", ".5",
-    "-", "+1", "0x1", "NaN", "-NaN", "Infinity", "-Infinity", "true", "false", "null", "nul", "True", "", "[]", "{}",
-    '["a","b"]', '["a",null,5]', '["a",true]', "[NaN]", '["a",]', '[["a"]]', '{"a":"x","b":["y",1]}', '{"a":"x"}',
+    '"},{"', '"[1]"', "'a'", '"a', 'a"', "5", "-0", "0.50", "1E+3", "1e999", "12345678901234567890123", "01", "1.",
+    "-", ".5", "+1", "0x1", "NaN", "-NaN", "Infinity", "-Infinity", "true", "false", "null", "nul", "True", "", "[]",
+    "{}", '["a","b"]', '["a",null,5]', '["a",true]', "[NaN]", '["a",]', '[["a"]]', '{"a":"x","b":["y",1]}', '{"a":"x"}',
     '{"b":"x"}', '{"a":null,"b":null}', '{"a":"x","a":"y"}', '{"c":{"d":[{"e":1}]}}', '{"c":NaN}', '{"c":"\\ud800"}',
     '{"a":"x",}', '[{"a":"x","b":"y"}]', '[{"a":1},null,{}]', '[{"b":["x"]}]', '[{"a":"x","c":[]}]', '[{"a":"x"},"y"]',
 ]  # fmt: skip
@@ -192,13 +192,15 @@ def test_the_fast_path_says_what_the_exact_one_says(data: bytes, name: str) -> N
 @settings(max_examples=300, deadline=None)
 @given(data=files(), first=st.integers(1, 10**6))
 def test_ordinals_go_on_from_the_block_before(data: bytes, first: int) -> None:
-    here = {row: values for row, values in expected(b"\n" + data, TEXTS).items()}
+    here = expected(b"\n" + data, TEXTS)  # only a file's first row may have a byte-order mark
     read = json_lines(data, block(data, first=first), TEXTS)
     assert shown(read) == {first + row - 1: values for row, values in here.items()}
 
 
 def test_the_fast_path_is_taken_by_rows_as_they_should_be() -> None:
-    data = b'{"instruction":"i","input":"","output":"\\u5b57\\n"}\r\n{"output":null}\n{"x":[{"y":1}],"instruction":"j"}\n'
+    data = (
+        b'{"instruction":"i","input":"","output":"\\u5b57\\n"}\r\n{"output":null}\n{"x":[{"y":1}],"instruction":"j"}\n'
+    )
     frame = fast(data, 3, TEXTS)
     assert frame is not None
     assert frame.rows() == [("i", "字\n"), (None, None), ("j", None)]
@@ -294,7 +296,7 @@ def test_sound_elements_read_as_lines_do(elements: list[bytes], gap: bytes, name
 
 COLUMNS = ("a", "b", "c")
 TABLE: Schema = {"a": pl.String, "c": pl.String}
-cells = st.text(st.sampled_from('x字"\',; \t\n\r\x00|\\1'), max_size=6)
+cells = st.text(st.sampled_from("x字\"',; \t\n\r\x00|\\1"), max_size=6)
 
 
 def csv_block(data: bytes, header: tuple[str, ...] = COLUMNS) -> Block:
@@ -333,7 +335,7 @@ def test_a_csv_record_that_is_none_costs_itself() -> None:
     assert shown(read) == {3: ["一", "三"], 4: "unparsable", 5: "unparsable", 6: ["七\n", '"九"']}
 
 
-tab_cells = st.text(st.sampled_from('x字"\' ,\r\x00\\'), max_size=4)
+tab_cells = st.text(st.sampled_from("x字\"' ,\r\x00\\"), max_size=4)
 
 
 @settings(max_examples=300, deadline=None)

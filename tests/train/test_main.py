@@ -4,23 +4,36 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rows import EMOJI, PLAIN, ZH, row, write
-from typer.testing import CliRunner
 
+from collectors.commands import run
 from train.__main__ import app
 
 ROOT = Path(__file__).parents[2]
 
 
-def suri(*words: str) -> tuple[int, str, str]:
-    done = CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
-    return done.exit_code, done.stdout, done.stderr
+Suri = Callable[..., tuple[int, str, str]]
 
 
-def test_help_is_whole_and_brings_nothing_heavy() -> None:
+@pytest.fixture
+def suri(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Suri:
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def called(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as done:
+            run(app, "python -m train", list(words))
+        said = capsys.readouterr()
+        assert isinstance(done.value.code, int)
+        return done.value.code, said.out, said.err
+
+    return called
+
+
+def test_help_is_whole_and_brings_nothing_heavy(suri: Suri) -> None:
     code, text, _ = suri("run", "--help")
     assert code == 0
     for flag in ("--mix", "--recipe", "--base", "--out", "--name", "--set"):
@@ -39,7 +52,7 @@ def test_help_is_whole_and_brings_nothing_heavy() -> None:
         (["--recipe", "lora"], "suri: error: recipe lora: names no base;"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], message: str) -> None:
+def test_a_mistake_is_one_line_and_exit_code_2(suri: Suri, tmp_path: Path, words: list[str], message: str) -> None:
     code, said, error = suri("run", "--out", str(tmp_path), *words)
     assert (code, said) == (2, "")
     assert error.startswith(message)
@@ -47,7 +60,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str],
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_flag_is_an_error() -> None:
+def test_an_unknown_flag_is_an_error(suri: Suri) -> None:
     code, _, error = suri("run", "--bass", "x")
     assert code == 2
     assert "No such option: --bass" in error

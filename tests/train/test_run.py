@@ -2,6 +2,7 @@
 
 import json
 import math
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -256,3 +257,20 @@ def test_two_runs_of_one_name_do_not_mix(out: Path, mixed: Mixture, small: Recip
 def test_a_run_name_is_a_folder_name(out: Path, mixed: Mixture, small: Recipe, name: str) -> None:
     with pytest.raises(TrainingError, match="is no plain folder name"):
         run.train(out, mixed, small, name=name)
+
+
+def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
+    straight: tuple[run.Outcome, list[str]], out: Path, mixed: Mixture, small: Recipe, said: list[str]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Enough for the adapter of a checkpoint (100 kB), not for the optimiser's state beside it (twice that).
+    with pytest.raises(KeyboardInterrupt):
+        run.train(out, mixed, small, name="full", say=cut_at(1))
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (160_000, hard))
+        with pytest.raises(ArtefactError, match=r"full.work: cannot be written: .*nothing finished before was"):
+            run.train(out, mixed, small, name="full", say=said.append)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    outcome = run.train(out, mixed, small, name="full", say=said.append)
+    assert metrics(outcome.folder) == metrics(straight[0].folder)
