@@ -25,11 +25,12 @@ import psutil
 
 SURI = """
 import sys
-from pathlib import Path
-from collectors.catalog import load
-from pipeline.collect import corpus
+from collectors.commands import run
+from pipeline.__main__ import app
 if __name__ == "__main__":
-    corpus(load(), ["alpaca"], Path(sys.argv[1]), Path(sys.argv[2]), workers=int(sys.argv[3]))
+    raw, out, workers = sys.argv[1:]
+    words = ["corpus", "--from", raw, "--source", "alpaca", "--out", out, "--workers", workers]
+    run(app, "python -m pipeline", words)
 """
 
 DATASETS = """
@@ -73,12 +74,13 @@ def timed(script: str, raw: Path, out: Path, workers: int) -> tuple[float, float
     """(seconds, peak megabytes) of one job."""
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    environment = {**os.environ, "POLARS_MAX_THREADS": str(workers), "HF_HUB_OFFLINE": "1"}
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     file = out.with_suffix(".py")
     file.write_text(script)
     os.sync()
     begin = time.monotonic()
-    job = subprocess.Popen([sys.executable, str(file), str(raw), str(out), str(workers)], env=environment)
+    words = [sys.executable, str(file), str(raw), str(out), str(workers)]
+    job = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
     watched, peak = psutil.Process(job.pid), 0
     while job.poll() is None:
         peak = max(peak, memory(watched))
@@ -117,7 +119,9 @@ def main() -> None:
             for name, script in JOBS.items():
                 runs[name].append(timed(script, raw, place / "out", given.workers))
     packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "datasets", "msgspec"))
-    print(f"{given.rows:,} rows, {size:,.0f} MB of JSON Lines, {given.workers} workers, median of {given.rounds} rounds")
+    print(
+        f"{given.rows:,} rows, {size:,.0f} MB of JSON Lines, {given.workers} workers, median of {given.rounds} rounds"
+    )
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")
     print(f"{'':12} {'rows/s':>10} {'MB/s':>7} {'peak MB':>8} {'suri / it':>10}")
     seconds = {name: statistics.median(run[0] for run in found) for name, found in runs.items()}

@@ -1,5 +1,6 @@
 """fetch: upstream's own files, from the Hub or GitHub, to `data/raw/<source>/`, at the revisions the catalog names."""
 
+import logging
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -36,8 +37,9 @@ def _fetched(name: str, origin: Origin, path: str, folder: Path, github: str) ->
     except httpx2.HTTPStatusError as error:
         raise RemoteError(f"{name}: {place}: {_answer(error.response.status_code)}") from None
     except (httpx2.HTTPError, ConnectionError) as error:
+        said = " ".join(str(error).split())
         raise RemoteError(
-            f"{name}: {place}: out of reach ({error}); check the network, or give the files with --from DIR"
+            f"{name}: {place}: out of reach ({said}); check the network, or give the files with --from DIR"
         ) from None
     except OSError as error:
         raise ArtefactError(f"{target}: cannot be written: {error.strerror or error}") from None
@@ -54,14 +56,22 @@ def _answer(status: int) -> str:
 
 
 def _from_hub(repository: str, revision: str, path: str, folder: Path) -> None:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
+    # Its account of every try would stand around the one line that counts.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    if not constants.HF_HUB_OFFLINE:
+        # Without a network huggingface_hub would try for half a minute.
+        httpx2.head(constants.ENDPOINT, timeout=TIMEOUT)
     try:
         hf_hub_download(repository, path, repo_type="dataset", revision=revision, local_dir=folder)
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         # What huggingface_hub says when it cannot ask the Hub and has no copy of the file either.
         raise ConnectionError(str(error.__cause__ or error).splitlines()[0]) from None
+    except HfHubHTTPError as error:
+        response = error.response
+        raise httpx2.HTTPStatusError(str(error), request=response.request, response=response) from None
 
 
 def _download(url: str, target: Path) -> None:

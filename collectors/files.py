@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, cast
 
 from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
-from collectors.errors import SourceError
+from collectors.errors import CatalogError, SourceError
 from collectors.nodes import Node
 
 HEAD: Final = 65_536
@@ -37,15 +37,20 @@ def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], lis
     """The files of `folder` that the source's globs name, in the order of their subsets, and the others' subsets.
 
     Hidden files are neither. Of two globs that name a file the first counts. `SourceError` when the folder is not
-    there or nothing is claimed.
+    there or nothing is claimed, `CatalogError` when a glob is none.
     """
     if not folder.is_dir():
         raise SourceError(f"{name}: no folder {folder}; put upstream's files there, or name another place with --from")
     found: dict[str, Files] = {}
     for files in source.files:
-        for path in folder.glob(files.glob):
-            if path.is_file():
-                found.setdefault(path.relative_to(folder).as_posix(), files)
+        try:
+            paths = [path for path in folder.glob(files.glob) if path.is_file()]
+        except (ValueError, NotImplementedError) as error:
+            raise CatalogError(
+                f"sources.{name}.files: {files.glob!r} is no glob ({error}); give one below the source's folder"
+            ) from None
+        for path in paths:
+            found.setdefault(path.relative_to(folder).as_posix(), files)
     if not found:
         globs = ", ".join(files.glob for files in source.files)
         raise SourceError(f"{name}: no file in {folder} matches {globs}")

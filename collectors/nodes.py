@@ -1,5 +1,6 @@
 """Configuration read from YAML: strict nodes, and every mistake told in one line."""
 
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +27,8 @@ def _mapping(loader: Any, node: yaml.MappingNode) -> dict[Any, Any]:
     seen = set()
     for key, _ in node.value:
         name = loader.construct_object(key, deep=True)
+        if not isinstance(name, Hashable):
+            raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is no name", key.start_mark)
         if name in seen:
             raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} stands twice", key.start_mark)
         seen.add(name)

@@ -7,6 +7,7 @@ import typer
 
 from collectors.commands import application, run
 from collectors.errors import CatalogError
+from pipeline.engine import Engine
 
 app = application()
 
@@ -47,19 +48,19 @@ def corpus(
     catalog: Catalog_ = None,
 ) -> None:
     """Normalise raw upstream files to records in OUT/records/<source>/."""
-    from collectors.catalog import load
-    from pipeline import report
-    from pipeline.collect import collecting, raw_folder
-    from pipeline.folder import lock
+    with Engine(workers) as engine:
+        from collectors.catalog import load
+        from pipeline import report
+        from pipeline.collect import collecting, raw_folder
+        from pipeline.folder import lock
 
-    known = load(catalog)
-    names = list(known.chosen(source or []))
-    with lock(out):
-        raw = raw_folder(known, names, origin, out, report.say)
-        for done in collecting(
-            known, names if source or origin == "hub" else [], raw, out, workers=workers, limit=limit
-        ):
-            report.collected(done)
+        known = load(catalog)
+        names = list(known.chosen(source or []))
+        with lock(out):
+            raw = raw_folder(known, names, origin, out, report.say)
+            asked = names if source or origin == "hub" else []
+            for done in collecting(known, asked, raw, out, engine, limit=limit):
+                report.collected(done)
 
 
 @app.command()
@@ -70,14 +71,14 @@ def mix(
     catalog: Catalog_ = None,
 ) -> None:
     """Select, word and order the rows of a mixture in OUT/mixes/<mixture>/."""
-    from collectors.catalog import load
-    from pipeline import mix as mixing
-    from pipeline import report
-    from pipeline.engine import Engine
-    from pipeline.folder import lock
+    with Engine(workers) as engine:
+        from collectors.catalog import load
+        from pipeline import mix as mixing
+        from pipeline import report
+        from pipeline.folder import lock
 
-    with lock(out), Engine(workers) as engine:
-        report.mixed(mixing.mix(load(catalog), mixture, out, engine))
+        with lock(out):
+            report.mixed(mixing.mix(load(catalog), mixture, out, engine))
 
 
 @app.command()

@@ -41,36 +41,30 @@ def corpus(
     workers: int | None = None,
     limit: int | None = None,
 ) -> list[Collected]:
-    """Build the records of the named sources from `raw/<source>/` into `out/records/<source>/`.
+    """All of `collecting`, with an engine of its own."""
+    with Engine(workers) as engine:
+        return list(collecting(catalog, names, raw, out, engine, limit=limit))
+
+
+def collecting(
+    catalog: Catalog, names: Iterable[str], raw: Path, out: Path, engine: Engine, *, limit: int | None = None
+) -> Iterator[Collected]:
+    """Build the records of the named sources from `raw/<source>/` into `out/records/<source>/`; each one when done.
 
     Without names all sources are built that have a folder in `raw`. `limit` takes that many raw rows of each file at
     most. A source whose fingerprint has not changed is left as it is. Raises `CatalogError`, `SourceError` or
     `ArtefactError`; what was finished before stays untouched. The caller holds the lock of `out`.
     """
-    return list(collecting(catalog, names, raw, out, workers=workers, limit=limit))
-
-
-def collecting(
-    catalog: Catalog,
-    names: Iterable[str],
-    raw: Path,
-    out: Path,
-    *,
-    workers: int | None = None,
-    limit: int | None = None,
-) -> Iterator[Collected]:
-    """`corpus`, telling of each source when it is done."""
     # Every source is looked at before any is built, so that a missing one costs no work.
     files = {name: claimed(name, source, raw / name) for name, source in present(catalog, list(names), raw).items()}
     for found, _ in files.values():
         for file in found:
             shape(file)
     hashes = Hashes(out)
-    with Engine(workers) as engine:
-        for name, (found, unclaimed) in files.items():
-            step = _Step(name, catalog.sources[name], found, unclaimed, out / "records" / name, limit)
-            yield step.run(engine, hashes)
-            hashes.save()
+    for name, (found, unclaimed) in files.items():
+        step = _Step(name, catalog.sources[name], found, unclaimed, out / "records" / name, limit)
+        yield step.run(engine, hashes)
+        hashes.save()
 
 
 SAMPLES: Final = Path(collectors.__file__).parent / "samples"

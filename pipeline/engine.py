@@ -4,6 +4,7 @@ Results never depend on how many workers there are: a piece carries all it needs
 """
 
 import multiprocessing
+import multiprocessing.forkserver as forkserver
 import os
 import signal
 import threading
@@ -28,15 +29,18 @@ def cores() -> int:
 
 
 class Engine:
-    """A pool of `workers` local processes, started when there is more than one piece to work on.
+    """A pool of `workers` local processes, used when there is more than one piece to work on.
 
-    One engine serves a whole command, so that processes are started once. Pieces are drawn from their iterable only as
-    workers become free: `2 * workers` of them are under way at most, which bounds the memory.
+    One engine serves a whole command, so that processes are started once. The server that workers are forked from
+    starts with the engine, so that its imports run beside the command's own. Pieces are drawn from their iterable only
+    as workers become free: `2 * workers` of them are under way at most, which bounds the memory.
     """
 
     def __init__(self, workers: int | None = None) -> None:
         self.workers = workers or cores()
         self._pool: ProcessPoolExecutor | None = None
+        if self.workers > 1:
+            _start_server(self.workers)
 
     def __enter__(self) -> "Engine":
         return self
@@ -76,13 +80,29 @@ class Engine:
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # polars reads its number of threads when it is first used, in the worker.
-            os.environ["POLARS_MAX_THREADS"] = str(max(1, cores() // self.workers))
             context = multiprocessing.get_context("forkserver")
-            # Imported once, in the server that the workers are forked from; no thread runs there yet.
-            context.set_forkserver_preload(["pipeline.pieces"])
             self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=_attached)
         return self._pool
+
+
+def _start_server(workers: int) -> None:
+    """Start the server that workers are forked from, in the environment they want, without waiting for it."""
+    threads = max(1, cores() // workers)
+    wanted = {
+        "POLARS_MAX_THREADS": str(threads),
+        "OPENBLAS_NUM_THREADS": str(threads),
+        # Blocks are alike: memory that polars gives back is asked for again at once, and the asking is dear.
+        "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
+    }
+    before = dict(os.environ)
+    os.environ.update({name: value for name, value in wanted.items() if name not in before})
+    try:
+        # Imported once, in the server; no thread runs there yet.
+        forkserver.set_forkserver_preload(["pipeline.pieces"])
+        forkserver.ensure_running()
+    finally:
+        for name in wanted.keys() - before.keys():
+            del os.environ[name]
 
 
 def _attached() -> None:

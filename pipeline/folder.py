@@ -39,9 +39,10 @@ def lock(out: Path) -> Iterator[None]:
             raise ArtefactError(
                 f"{out}: another run (process {holder}) is writing there; wait for it or name another folder with --out"
             ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+        # Told to whoever comes second; on a full disk that is left out.
+        with contextlib.suppress(OSError):
+            os.ftruncate(handle.fileno(), 0)
+            os.write(handle.fileno(), str(os.getpid()).encode())
         yield
 
 
@@ -137,9 +138,12 @@ class Hashes:
     def __init__(self, out: Path) -> None:
         self.path = out / ".hashes.json"
         try:
-            self.known: dict[str, list[Any]] = json.loads(self.path.read_text(encoding="utf-8"))
+            noted = json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            self.known = {}
+            noted = {}
+        # Notes that are damaged are none.
+        whole = {path: note for path, note in noted.items() if _is_note(note)} if isinstance(noted, dict) else {}
+        self.known: dict[str, list[Any]] = whole
 
     def get(self, path: Path) -> str | None:
         """The sha256 noted for a file that has not changed since, else None."""
@@ -167,3 +171,8 @@ class Hashes:
             part = self.path.with_suffix(".part")
             part.write_text(json.dumps(self.known, ensure_ascii=False), encoding="utf-8")
             part.replace(self.path)
+
+
+def _is_note(note: Any) -> bool:
+    """Whether this is what `Hashes.put` notes of a file: size, modification time, sha256."""
+    return isinstance(note, list) and [type(value) for value in note] == [int, int, str]
