@@ -1,8 +1,7 @@
 """BELLE: Chinese instructions in four forms, told apart by the keys of the row (BelleGroup on the Hub, JSON Lines).
 
-Plain `{"instruction", "input", "output"}`; an older upload `{"input", "target"}`; dialogues packed into the instruction,
-`"Human:...\\nAssistant:...\\nHuman:...\\nAssistant:"`; train_3.5M's
-`{"id", "conversations": [{"from", "value"}]}`.
+Plain `{"instruction", "input", "output"}`; an older upload, `{"input", "target"}`; dialogues packed into `instruction`,
+`"Human:...\\nAssistant:...\\nHuman:...\\nAssistant:"`; train_3.5M, `{"id", "conversations": [{"from", "value"}]}`.
 """
 
 import re

@@ -16,7 +16,7 @@ import numpy as np
 from collectors.errors import SourceError
 
 ROWS: Final = 65_536
-BYTES: Final = 24 << 20
+BYTES: Final = 16 << 20
 """A block ends at the first row end after so many rows or bytes, whichever comes first."""
 
 CHUNK: Final = 1 << 20
@@ -138,6 +138,7 @@ class _Window:
 
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _ELEMENT_END: Final = re.compile(rb"[}\]][ \t\r\n]*,")
+_OPENING: Final = re.compile(rb'[{\[][ \t\r\n]*(?:"[^"\\]*"[ \t\r\n]*:)?')
 _RUN: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -211,9 +212,12 @@ def _cuts(window: _Window) -> Iterator[int]:
     """Places where an element may end, the last few of the window, from the right; the array's own end is one."""
     if window.ended and (end := window.buffer.rstrip()).endswith(b"]"):
         yield len(end[:-1].rstrip()) - 1
-    size = len(window.buffer)
-    found = [match.start() for match in _ELEMENT_END.finditer(window.buffer, max(0, size - (1 << 18)))]
-    yield from reversed(found[-8:])
+    tail = max(0, len(window.buffer) - (1 << 18))
+    # Where an element begins as the first one does is seldom within another, as in a list of turns it well may be.
+    opening = _OPENING.match(window.buffer)
+    alike = re.compile(_ELEMENT_END.pattern + rb"(?=[ \t\r\n]*" + re.escape(opening[0] if opening else b"") + rb")")
+    for pattern, tries in ((alike, 4), (_ELEMENT_END, 8)):
+        yield from [match.start() for match in pattern.finditer(window.buffer, tail)][-tries:][::-1]
 
 
 def _walk(window: _Window, broken: Broken, first: int) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ Lang = Literal["EN", "CN", "ML"]
 Task = Literal["MT", "TS"]
 Gen = Literal["HG", "SI", "MIX", "COL"]
 Format = Literal["json", "csv", "tsv"]
+Encoding = Literal["utf-8", "gb18030"]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Names = str | list[str]
 
@@ -37,7 +38,7 @@ class Files(Node):
     task: Task | None = None
     gen: Gen | None = None
     format: Format | None = None
-    encoding: str | None = None
+    encoding: Encoding | None = None
     columns: Columns | None = None
     collector: str | None = None
 
@@ -66,7 +67,7 @@ class Source(Node):
     origins: list[Origin]
     files: Annotated[list[Files], Field(min_length=1)]
     format: Format = "json"
-    encoding: Literal["utf-8", "gb18030"] = "utf-8"
+    encoding: Encoding = "utf-8"
     lang: Lang
     task: Task
     gen: Gen
@@ -85,6 +86,8 @@ class Source(Node):
     @model_validator(mode="after")
     def _one_mapping(self) -> "Source":
         for one in self.files:
+            if (one.encoding or self.encoding) != "utf-8" and (one.format or self.format) != "csv":
+                raise ValueError(f"files {one.glob}: only csv may have another encoding than utf-8")
             if (one.columns or self.columns or one.collector or self.collector) is None:
                 raise ValueError(f"files {one.glob}: give columns or a collector")
             if (one.columns and one.collector) or (self.columns and self.collector):

@@ -2,12 +2,14 @@
 
 import signal
 import sys
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import typer
 from typer.exceptions import TyperException
 
 from collectors.errors import SuriError
+
+INTERRUPTED: Final = 128 + signal.SIGINT
 
 
 def application() -> typer.Typer:
@@ -28,7 +30,9 @@ def run(app: typer.Typer, name: str, words: list[str] | None = None) -> NoReturn
         message = error.format_message()  # empty where the help was printed instead
         _exit(2, f"suri: error: {message} (see {name} --help)" if message else "")
     except (KeyboardInterrupt, typer.Abort):
-        _exit(128 + signal.SIGINT, "suri: interrupted; run the same command again to go on")
+        code = INTERRUPTED  # as typer itself puts it where it sees the interrupt first
+    if code == INTERRUPTED:
+        _exit(INTERRUPTED, "suri: interrupted; run the same command again to go on")
     sys.exit(code if isinstance(code, int) else 0)
 
 

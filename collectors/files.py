@@ -44,19 +44,25 @@ def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], lis
     found: dict[str, Files] = {}
     for files in source.files:
         try:
-            paths = [path for path in folder.glob(files.glob) if path.is_file()]
+            paths = [path.relative_to(folder) for path in folder.glob(files.glob) if path.is_file()]
         except (ValueError, NotImplementedError) as error:
             raise CatalogError(
                 f"sources.{name}.files: {files.glob!r} is no glob ({error}); give one below the source's folder"
             ) from None
         for path in paths:
-            found.setdefault(path.relative_to(folder).as_posix(), files)
+            if not _hidden(path):
+                found.setdefault(path.as_posix(), files)
     if not found:
         globs = ", ".join(files.glob for files in source.files)
         raise SourceError(f"{name}: no file in {folder} matches {globs}")
     every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    others = {path.as_posix() for path in every if not any(step.startswith(".") for step in path.parts)} - found.keys()
+    others = {path.as_posix() for path in every if not _hidden(path)} - found.keys()
     return [_raw_file(name, source, folder, subset, found[subset]) for subset in sorted(found)], sorted(others)
+
+
+def _hidden(path: Path) -> bool:
+    """Whether a file or a folder above it is hidden; huggingface_hub keeps its own notes of a download in such ones."""
+    return any(step.startswith(".") for step in path.parts)
 
 
 def _raw_file(name: str, source: Source, folder: Path, subset: str, files: Files) -> RawFile:

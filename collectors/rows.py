@@ -394,9 +394,7 @@ def _table(cells: Sequence[Any], texts: Sequence[bytes], block: Block, schema: S
         elif row is not None:
             good.append(index)
     columns = list(zip(*(cells[index] for index in good), strict=True)) if good else [()] * len(header)
-    nothing = [None] * len(good)  # in a column that the file does not have
-    given = {name: columns[header.index(name)] if name in header else nothing for name in schema}
-    series = [pl.Series(name, cells, dtype=pl.String) for name, cells in given.items()]
+    series = [pl.Series(name, columns[header.index(name)], dtype=pl.String) for name in schema]
     ordinals = pl.Series("row", [block.first + index for index in good], dtype=pl.UInt64)
     return Rows(
         frame=pl.DataFrame([*series, ordinals]), bad=bad, texts=texts, first=block.first, count=len(good) + len(bad)

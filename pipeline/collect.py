@@ -112,7 +112,7 @@ class _Step:
     def run(self, engine: Engine, hashes: Hashes) -> Collected:
         restore(self.folder)
         before = manifest(self.folder)
-        if before is not None and before["fingerprint"] == self.fingerprint(hashes):
+        if before is not None and before.get("fingerprint") == self.fingerprint(hashes):
             return Collected(manifest=before, folder=self.folder, fresh=False)
         with building(self.folder) as part:
             found = self.build(engine, hashes, part)

@@ -52,8 +52,8 @@ def writing(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # pyarrow raises OSError without an errno now and then; its text then says what the system said.
-        said = error.strerror or str(error).splitlines()[0]
+        # pyarrow raises OSError with its own words, and now and then without a number.
+        said = os.strerror(error.errno) if error.errno else str(error).splitlines()[0]
         if error.errno in FULL:
             said += "; nothing finished before was touched: free some space or name another folder with --out"
         elif error.errno in {errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EPERM}:

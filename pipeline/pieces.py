@@ -85,7 +85,7 @@ class Cutter:
 def cut(file: RawFile, stream: io.BufferedReader, packed: bool, limit: int | None) -> Iterator[Block]:
     """The blocks of one file; a packed file's carry their bytes, others' are read again by whoever builds them."""
     if file.format == "csv":
-        return blocks.csv_blocks(stream, file.encoding, packed, limit)
+        return _headed(file, blocks.csv_blocks(stream, file.encoding, packed, limit))
     head = stream.peek(blocks.CHUNK).removeprefix(blocks.BOM).lstrip()
     if file.format == "json" and head.startswith(b"["):
 
@@ -94,6 +94,18 @@ def cut(file: RawFile, stream: io.BufferedReader, packed: bool, limit: int | Non
 
         return blocks.array_blocks(stream, broken, packed, limit)
     return blocks.line_blocks(stream, packed, limit)
+
+
+def _headed(file: RawFile, found: Iterator[Block]) -> Iterator[Block]:
+    """Blocks of a CSV whose header names every column that is read."""
+    for block in found:
+        lacking = [name for name in shape(file).schema if name not in block.header]
+        if lacking:
+            raise SourceError(
+                f"{file.source}: {file.path}: has no column {', '.join(lacking)}; its columns are "
+                f"{', '.join(block.header)}"
+            )
+        yield block
 
 
 def build(piece: Piece) -> Built:

@@ -1,6 +1,7 @@
 """Arrow IPC files: how a table becomes a shard, and how shards are read back without copying them."""
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,10 +19,13 @@ ROWS: Final = 65_536
 
 
 def write(path: Path, table: pa.Table) -> None:
-    """Write a table as one record batch of an IPC file; the artefact folder flushes it to the disk."""
+    """Write a table as one record batch of an IPC file, flushed to the disk while other pieces are worked on."""
     batch = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
-    with pa.OSFile(str(path), "wb") as handle, pa.ipc.new_file(handle, table.schema, options=OPTIONS) as writer:
-        writer.write_batch(batch)
+    with path.open("wb") as handle:
+        with pa.ipc.new_file(handle, table.schema, options=OPTIONS) as writer:
+            writer.write_batch(batch)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def digest(path: Path) -> str:

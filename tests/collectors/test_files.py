@@ -36,7 +36,18 @@ def lay(folder: Path, *names: str) -> None:
 
 
 def test_files_come_in_the_order_of_their_names_and_the_others_are_told(tmp_path: Path) -> None:
-    lay(tmp_path, "b/2.json", "a.json", "b/10.json", "notes.md", "b/x.txt", ".git/a.json.txt", "b/.cache/y")
+    lay(
+        tmp_path,
+        "b/2.json",
+        "a.json",
+        "b/10.json",
+        "notes.md",
+        "b/x.txt",
+        ".git/a.json.txt",
+        "b/.cache/y",
+        ".cache/c.json",
+        "b/.d.json",
+    )
     found, others = claimed("s", source(), tmp_path)
     assert [file.subset for file in found] == ["a.json", "b/10.json", "b/2.json"]
     assert others == ["b/x.txt", "notes.md"]

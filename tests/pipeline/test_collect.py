@@ -145,18 +145,21 @@ def test_datasets_and_polars_read_the_shards_as_they_are(tmp_path: Path, monkeyp
     assert scanned.height == loaded.num_rows > 0
 
 
+TALK = [("human", "甲"), ("gpt", "乙"), ("human", "丙"), ("gpt", "丁"), ("human", "戊"), ("gpt", "己")]
+PACKED = "Human:q\nAssistant:a\nHuman:r\nAssistant:"
+
 # Each row with its id, which `identity` below finds too: framed as the record's contract says, hashed by xxhash alone.
 GOLDEN = [
-    ({"instruction": "a", "input": "", "output": "b"}, "GOLDEN0"),
-    ({"instruction": "a", "input": "b", "output": "c"}, "GOLDEN1"),
-    ({"instruction": "ab", "input": "", "output": "c"}, "GOLDEN2"),
-    ({"instruction": "你好", "input": "", "output": "早"}, "GOLDEN3"),
-    ({"instruction": "😀", "input": "e\u0301", "output": "é"}, "GOLDEN4"),
-    ({"instruction": "1:a,", "input": "-,", "output": "0:,"}, "GOLDEN5"),
-    ({"instruction": "line\nbreak", "input": "tab\there", "output": "nul\u0000"}, "GOLDEN6"),
-    ({"instruction": "Human:q\nAssistant:a\nHuman:r\nAssistant:", "input": "", "output": "b"}, "GOLDEN7"),
-    ({"conversations": [{"from": who, "value": said} for who, said in zip(["human", "gpt"] * 3, "甲乙丙丁戊己", strict=True)]}, "GOLDEN8"),
-    ({"instruction": "x" * 70_000, "input": "", "output": "y" * 300}, "GOLDEN9"),
+    ({"instruction": "a", "input": "", "output": "b"}, "a0512f8c96de068830b50a9ebbd7bd91"),
+    ({"instruction": "a", "input": "b", "output": "c"}, "5b7d8c9201f7708588eac6c10f9235cb"),
+    ({"instruction": "ab", "input": "", "output": "c"}, "80adaf30dfa1b46181e8704cb54a93d2"),
+    ({"instruction": "你好", "input": "", "output": "早"}, "2821570afc1cd5b4530aa184b7d8663a"),
+    ({"instruction": "😀", "input": "e\u0301", "output": "é"}, "b03929ed996a72036afa074ea53dced0"),
+    ({"instruction": "1:a,", "input": "-,", "output": "0:,"}, "7d38bad196443d3d460157283d842d26"),
+    ({"instruction": "line\nbreak", "input": "tab\there", "output": "nul\u0000"}, "1d6d5dbf64e0a2880595ac2d889ae94f"),
+    ({"instruction": PACKED, "input": "", "output": "b"}, "d46649e1915f3faad071fd6fdc973806"),
+    ({"conversations": [{"from": who, "value": said} for who, said in TALK]}, "faebf46b3b832ee54959fcaae5adf95a"),
+    ({"instruction": "x" * 70_000, "input": "", "output": "y" * 300}, "f23c33778a9a4b3e28dfe427c4ffad6c"),
 ]  # fmt: skip
 
 
@@ -324,7 +327,7 @@ def test_a_run_cut_between_its_two_renames_is_mended(tmp_path: Path) -> None:
 # --- memory -------------------------------------------------------------------------------------------------------
 
 MEASURE = """
-import sys, threading
+import os, sys, threading
 from pathlib import Path
 from collectors.catalog import load
 from pipeline.collect import corpus
@@ -348,7 +351,7 @@ if __name__ == "__main__":
     def watch():
         global peak
         while not done.wait(0.02):
-            peak = max(peak, sum(map(resident, descendants("self" if False else __import__("os").getpid()))))
+            peak = max(peak, sum(map(resident, descendants(os.getpid()))))
     watching = threading.Thread(target=watch)
     watching.start()
     corpus(load(Path(sys.argv[1])), ["belle"], Path(sys.argv[2]), Path(sys.argv[3]), workers=2)
