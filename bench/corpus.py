@@ -1,6 +1,6 @@
 """Rows a second, megabytes a second and peak memory of `corpus`, beside datasets and raw polars, in one run.
 
-    python bench/corpus.py [--rows 2000000] [--workers 2] [--rounds 3] [--rows-from FILE]
+    python bench/corpus.py [--rows 6000000] [--workers 2] [--rounds 3] [--rows-from FILE]
 
 The input is one JSON Lines file of real Alpaca rows, repeated with a number in each so that no two are equal. Peers: a
 bare `datasets` job (load_dataset("json"), a batched map that strips, Parquet out) and a bare polars job (scan_ndjson,
@@ -105,7 +105,7 @@ def memory(process: psutil.Process) -> int:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=6_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rows-from", type=Path, default=Path("../shared/raw/alpaca/alpaca_5000.rows0-1999.json"))

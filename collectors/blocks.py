@@ -61,7 +61,7 @@ def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) 
     chunk = b""
     for chunk in _chunks(stream, limit):
         done = 0
-        breaks = chunk.count(b"\n")
+        breaks = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == 10))  # faster than bytes.count
         while (end := _line_cut(chunk, done, breaks, ROWS - lines, start + BYTES - position)) >= 0:
             inside = chunk.count(b"\n", done, end)
             lines, breaks = lines + inside, breaks - inside

@@ -81,7 +81,8 @@ def test_a_glob_that_is_none_is_told(tmp_path: Path, glob: str) -> None:
 
 
 def raw(path: Path, encoding: str = "utf-8") -> RawFile:
-    (found,), _ = claimed("s", source(files=[path.name], encoding=encoding), path.parent)
+    form = "json" if encoding == "utf-8" else "csv"
+    (found,), _ = claimed("s", source(files=[path.name], encoding=encoding, format=form), path.parent)
     return found
 
 
