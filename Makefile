@@ -66,7 +66,7 @@ demo: $(VENV)/train ## Everything once, on the embedded samples, offline, in DAT
 	@$(PY) -m pipeline show --out "$(DATA)/demo"
 
 test: $(VENV)/dev ## The whole test suite
-	@$(PY) -m pytest -q $(TESTS)
+	@$(PY) -m pytest -q -n auto $(TESTS)
 
 lint: $(VENV)/dev ## ruff and mypy
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check . && $(PY) -m mypy

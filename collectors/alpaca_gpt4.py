@@ -8,6 +8,7 @@ import polars as pl
 
 from collectors.columns import extra
 from collectors.rows import RAW_JSON, Schema
+from collectors.shape import Shape
 
 RAW: Schema = {
     "user_input": pl.String,
@@ -35,3 +36,6 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
         rejected=pl.when(scored).then(worst).otherwise("completion_b"),
         extra=extra(scores=pl.concat_str(pl.lit("["), pl.col("texts").list.join(","), pl.lit("]"))),
     )
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

@@ -12,6 +12,7 @@ import polars as pl
 from collectors.columns import extra, json_text
 from collectors.conversation import DIALOGUE, Speaker, dialogue, strip
 from collectors.rows import Schema
+from collectors.shape import Shape
 from collectors.transcript import turns
 
 RAW: Schema = {
@@ -93,3 +94,6 @@ def _packed(instruction: str, output: str | None) -> dict[str, object] | None:
     if said and said[-1][0] == "assistant" and not strip(said[-1][1]):
         said.pop()
     return dialogue([*said, ("assistant", output.replace("\r\n", "\n"))], last_counts=True)
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

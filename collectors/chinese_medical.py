@@ -7,6 +7,7 @@ import polars as pl
 
 from collectors.columns import extra, json_text
 from collectors.rows import Schema
+from collectors.shape import Shape
 
 RAW: Schema = {"department": pl.String, "title": pl.String, "ask": pl.String, "answer": pl.String}
 
@@ -20,3 +21,6 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
         output="answer",
         extra=extra(department=json_text(pl.col("department")), title=json_text(pl.col("title"))),
     )
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

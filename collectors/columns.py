@@ -1,23 +1,16 @@
 """The plainest shape: a record's columns are native fields, renamed as the catalog entry says."""
 
-from collections.abc import Callable
-
 import polars as pl
 
 from collectors.catalog import Columns
 from collectors.rows import Schema
+from collectors.shape import Shape
 
-Collect = Callable[[pl.LazyFrame], pl.LazyFrame]
 
-
-def schema(columns: Columns) -> Schema:
-    """The native fields a mapping reads; each is text."""
+def shape(columns: Columns) -> Shape:
+    """The shape a mapping stands for: every field is text; of several native names the first not null counts."""
     given = [_names(getattr(columns, name)) for name in type(columns).model_fields]
-    return dict.fromkeys([name for names in given for name in names], pl.String)
-
-
-def collector(columns: Columns) -> Collect:
-    """The function that a mapping stands for; of several native names the first that is not null counts."""
+    schema: Schema = dict.fromkeys([name for names in given for name in names], pl.String)
     chosen = {
         name: pl.coalesce(_names(getattr(columns, name)))
         for name in type(columns).model_fields
@@ -26,10 +19,7 @@ def collector(columns: Columns) -> Collect:
     if columns.extra:
         chosen["extra"] = extra(**{name: json_text(pl.col(name)) for name in columns.extra})
 
-    def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
-        return raw.select("row", **chosen)
-
-    return collect
+    return Shape(schema=schema, collect=lambda raw: raw.select("row", **chosen))
 
 
 def _names(names: str | list[str]) -> list[str]:

@@ -7,6 +7,7 @@ characters `\n`.
 import polars as pl
 
 from collectors.rows import Schema
+from collectors.shape import Shape
 
 RAW: Schema = {"question": pl.String, "answer": pl.String, "rationale": pl.String}
 
@@ -19,3 +20,6 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
         rationale=pl.col("rationale").str.replace_all("\\n", "\n", literal=True),
         output="answer",
     )
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

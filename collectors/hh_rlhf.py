@@ -10,6 +10,7 @@ import polars as pl
 
 from collectors.conversation import DIALOGUE, Speaker, dialogue, joined
 from collectors.rows import Schema
+from collectors.shape import Shape
 from collectors.transcript import turns
 
 RAW: Schema = {"chosen": pl.String, "rejected": pl.String}
@@ -34,3 +35,6 @@ def _pair(row: dict[str, str | None]) -> dict[str, object] | None:
     answers = joined(turns(row["rejected"].replace("\r\n", "\n"), MARKER, SPEAKERS))
     rejected = [text for speaker, text in answers if speaker == "assistant"]
     return {**found, "rejected": rejected[-1] if rejected else None}
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

@@ -7,6 +7,7 @@ import polars as pl
 
 from collectors.columns import extra, json_text
 from collectors.rows import RAW_JSON, Schema
+from collectors.shape import Shape
 
 RAW: Schema = {"input": pl.String, "target": pl.String, "answer_choices": RAW_JSON, "type": pl.String}
 
@@ -20,3 +21,6 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
         output="target",
         extra=extra(type=json_text(pl.col("type")), answer_choices=pl.when(choices != '""').then(choices)),
     )
+
+
+SHAPE = Shape(schema=RAW, collect=collect)

@@ -1,40 +1,35 @@
-"""Which schema and function a raw file is collected by: its columns, or the module that its catalog entry names."""
+"""Which shape a raw file is collected by: its columns, or a shape of the module that its catalog entry names.
 
-from dataclasses import dataclass
+A module has the one shape `SHAPE`, or several by name in `SHAPES`; the catalog then says `collector: module.name`.
+"""
+
 from types import ModuleType
 from typing import Final
 
 from collectors import alpaca_gpt4, belle, chinese_medical, columns, cot, hh_rlhf, pclue
-from collectors.columns import Collect
 from collectors.errors import CatalogError, nearest
 from collectors.files import RawFile
-from collectors.rows import Schema
+from collectors.shape import Shape
 
-COLLECTORS: Final[dict[str, ModuleType]] = {
-    "alpaca_gpt4": alpaca_gpt4,
-    "belle": belle,
-    "chinese_medical": chinese_medical,
-    "cot": cot,
-    "hh_rlhf": hh_rlhf,
-    "pclue": pclue,
-}
+MODULES: Final[tuple[ModuleType, ...]] = (alpaca_gpt4, belle, chinese_medical, cot, hh_rlhf, pclue)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The native schema to read a file with, and the function from its frame to record columns."""
+def _named(module: ModuleType) -> dict[str, Shape]:
+    """The shapes of a module by the names the catalog uses."""
+    name = module.__name__.rpartition(".")[2]
+    several: dict[str, Shape] | None = getattr(module, "SHAPES", None)
+    return {name: module.SHAPE} if several is None else {f"{name}.{form}": shape for form, shape in several.items()}
 
-    schema: Schema
-    collect: Collect
+
+COLLECTORS: Final[dict[str, Shape]] = {name: shape for module in MODULES for name, shape in _named(module).items()}
 
 
 def shape(file: RawFile) -> Shape:
     """The shape of a claimed file; `CatalogError` when its collector does not exist."""
     if file.columns is not None:
-        return Shape(columns.schema(file.columns), columns.collector(file.columns))
-    module = COLLECTORS.get(file.collector or "")
-    if module is None:
-        raise CatalogError(
-            f"sources.{file.source}: unknown collector {file.collector}; {nearest(str(file.collector), COLLECTORS)}"
-        )
-    return Shape(module.RAW, module.collect)
+        return columns.shape(file.columns)
+    found = COLLECTORS.get(file.collector or "")
+    if found is None:
+        known = nearest(str(file.collector), COLLECTORS)
+        raise CatalogError(f"sources.{file.source}: unknown collector {file.collector}; {known}")
+    return found

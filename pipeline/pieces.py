@@ -19,7 +19,8 @@ from collectors.errors import SourceError
 from collectors.files import Hashing, RawFile, opened
 from collectors.record import CONSTANT, SCHEMA
 from collectors.rows import Rows
-from collectors.shapes import Shape, shape
+from collectors.shape import Shape
+from collectors.shapes import shape
 from pipeline import shards
 
 SHOWN = 500

@@ -69,9 +69,16 @@ def write(mix: str, to: Path, out: Path, credits: Mapping[str, Credit], *, shard
     The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built or `to` holds something
     else.
     """
+    before = _written(to)
     place = tree(finished(mix, out), to, credits, shard_bytes=shard_bytes)
     names = _names(place)
-    return Published(where=str(to), files=names, uploaded=names)
+    return Published(where=str(to), files=names, uploaded=names if _written(to) != before else ())
+
+
+def _written(to: Path) -> int | None:
+    """When the tree at `to` was written."""
+    manifest = to / folder.MANIFEST
+    return manifest.stat().st_mtime_ns if manifest.is_file() else None
 
 
 def push(
