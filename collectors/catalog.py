@@ -12,7 +12,7 @@ from collectors.nodes import Node, parsed, read_yaml
 Lang = Literal["EN", "CN", "ML"]
 Task = Literal["MT", "TS"]
 Gen = Literal["HG", "SI", "MIX", "COL"]
-Format = Literal["json", "csv", "tsv"]
+Format = Literal["json", "csv", "tsv", "parquet", "text"]
 Encoding = Literal["utf-8", "gb18030"]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Names = str | list[str]
@@ -31,7 +31,10 @@ class Columns(Node):
 
 
 class Files(Node):
-    """Raw files that one glob names (as `Path.glob` reads it), and where they differ from their source."""
+    """Raw files that one glob names (as `Path.glob` reads it), and where they differ from their source.
+
+    `rows` is the key of the list that holds the rows, in a file that is one JSON object.
+    """
 
     glob: str
     lang: Lang | None = None
@@ -39,27 +42,38 @@ class Files(Node):
     gen: Gen | None = None
     format: Format | None = None
     encoding: Encoding | None = None
+    rows: str | None = None
     columns: Columns | None = None
     collector: str | None = None
 
 
 class Origin(Node):
-    """A place upstream keeps the files: a Hub dataset or a GitHub repository, at a revision, and paths in it."""
+    """A place upstream keeps the files: a Hub dataset or GitHub repository at a revision, or an address; paths in it.
+
+    `converted` marks a copy that is no longer in upstream's own format, such as the ancestor's.
+    """
 
     hub: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
     github: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
+    url: Annotated[str, Field(pattern=r"^https://\S+/$")] | None = None
     revision: str = "main"
+    converted: bool = False
     paths: Annotated[list[str], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _one_place(self) -> "Origin":
-        if (self.hub is None) == (self.github is None):
-            raise ValueError("give either hub or github")
+        if [self.hub, self.github, self.url].count(None) != 2:
+            raise ValueError("give one of hub, github and url")
         return self
 
 
 class Source(Node):
-    """One instruction source; the mapping is `columns`, or `collector`, a module of `collectors/` by name."""
+    """One instruction source; the mapping is `columns`, or `collector`, a shape by its name in `collectors/shapes.py`.
+
+    `rows` are upstream's raw rows, `ancestor_rows` what Alpaca-CoT's table says, `tolerance` the share by which a full
+    build may differ from `rows`. `verified` is false where origin, layout or licence could not be confirmed.
+    `evaluation` marks test and development splits of benchmarks, which a mixture leaves out unless it names them.
+    """
 
     title: str
     about: str
@@ -74,6 +88,10 @@ class Source(Node):
     license: str
     terms: list[str] = []
     rows: int | None = None
+    ancestor_rows: int | None = None
+    tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    verified: bool = True
+    evaluation: bool = False
     columns: Columns | None = None
     collector: str | None = None
     template: str = "plain"

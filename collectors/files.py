@@ -31,6 +31,7 @@ class RawFile(Node):
     encoding: str
     columns: Columns | None
     collector: str | None
+    rows: str | None
 
 
 def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], list[str]]:
@@ -79,6 +80,7 @@ def _raw_file(name: str, source: Source, folder: Path, subset: str, files: Files
         encoding=files.encoding or source.encoding,
         columns=files.columns if own else source.columns,
         collector=files.collector if own else source.collector,
+        rows=files.rows,
     )
 
 
