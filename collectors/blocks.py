@@ -29,7 +29,8 @@ class Block:
 
     `array` says that the rows are elements of a JSON array; `spans` are theirs, given where cutting went element by
     element. `header` holds the column names of a CSV. `last` says that the file ends here. `data` are the bytes
-    themselves, where they cannot be read again from the file.
+    themselves, where they cannot be read again from the file. `member` is the one of an archive that they come from,
+    and `enclosing` the object that the rows were a list of, without that list.
     """
 
     offset: int
@@ -41,6 +42,8 @@ class Block:
     spans: tuple[tuple[int, int], ...] | None = None
     header: tuple[str, ...] = ()
     data: bytes | None = field(default=None, repr=False)
+    member: str | None = None
+    enclosing: bytes | None = field(default=None, repr=False)
 
 
 Broken = Callable[[str], SourceError]
@@ -161,7 +164,7 @@ def array_blocks(stream: BinaryIO, broken: Broken, keep: bool = False, limit: in
             )
         rows, length, spans = _run(window, broken, first)
         if limit is not None and rows > limit - first:
-            spans = _spans(window.buffer[:length]) if spans is None else spans
+            spans = element_spans(window.buffer[:length]) if spans is None else spans
             rows = limit - first
             length = spans[rows - 1][1]
         yield Block(
@@ -198,7 +201,7 @@ def _run(window: _Window, broken: Broken, first: int) -> tuple[int, int, list[tu
     return len(spans), spans[-1][1], spans
 
 
-def _spans(run: bytes) -> list[tuple[int, int]]:
+def element_spans(run: bytes) -> list[tuple[int, int]]:
     """Where the elements of a run of sound ones stand."""
     spans: list[tuple[int, int]] = []
     for element in _RUN.decode(b"[" + run + b"]"):

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final, cast
 
+import pyarrow as pa
+
 from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
 from collectors.errors import CatalogError, SourceError
 from collectors.nodes import Node
@@ -108,9 +110,31 @@ class Hashing(io.RawIOBase):
         return self.sha256.hexdigest()
 
 
-def compressed(head: bytes) -> bool:
-    """Whether a file that begins so is a gzip."""
-    return head.startswith(b"\x1f\x8b")
+def _unpacked(raw: io.BufferedReader, head: bytes) -> io.BufferedReader | None:
+    """The bytes of a file that begins like a gzip or a zstd one, decompressed as they are read; else None."""
+    if head.startswith(b"\x1f\x8b"):
+        return buffered(gzip.GzipFile(fileobj=raw))
+    if head.startswith(b"\x28\xb5\x2f\xfd"):
+        return buffered(_Plain(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")))
+    return None
+
+
+class _Plain(io.RawIOBase):
+    """An Arrow stream as a raw Python one."""
+
+    def __init__(self, stream: pa.NativeFile) -> None:
+        self.stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            data = self.stream.read(len(buffer))
+        except OSError as error:  # which the system did not raise
+            raise pa.ArrowInvalid(str(error)) from None
+        buffer[: len(data)] = data
+        return len(data)
 
 
 @contextmanager
@@ -119,15 +143,15 @@ def opened(file: RawFile, handle: BinaryIO) -> Iterator[tuple[io.BufferedReader,
 
     `SourceError` for what cannot be meant: an empty file, a Git LFS pointer, another encoding, a gzip cut short.
     """
-    raw = _buffered(handle)
-    packed = compressed(raw.peek(HEAD)[:HEAD])
-    stream = _buffered(gzip.GzipFile(fileobj=raw)) if packed else raw
+    raw = buffered(handle)
     with telling(file):
+        unpacked = _unpacked(raw, raw.peek(HEAD)[:HEAD])
+        stream = unpacked or raw
         inspect(file, stream.peek(HEAD)[:HEAD])
-        yield stream, packed
+        yield stream, unpacked is not None
 
 
-def _buffered(raw: object) -> io.BufferedReader:
+def buffered(raw: object) -> io.BufferedReader:
     """A reader that returns as many bytes as it is asked for, until the end."""
     return io.BufferedReader(cast(io.RawIOBase, raw), buffer_size=1 << 20)
 
@@ -140,6 +164,8 @@ def telling(file: RawFile) -> Iterator[None]:
         yield
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SourceError(f"{where}: the gzip is cut short or damaged ({error}); fetch it again") from None
+    except pa.ArrowException as error:
+        raise SourceError(f"{where}: the zstd file is cut short or damaged ({error}); fetch it again") from None
 
 
 def inspect(file: RawFile, head: bytes) -> None:
@@ -149,7 +175,8 @@ def inspect(file: RawFile, head: bytes) -> None:
         raise SourceError(f"{where}: is empty; fetch it again, or remove it")
     if head.startswith(b"version https://git-lfs"):
         raise SourceError(f"{where}: is a Git LFS pointer, not the data; run git lfs pull, or fetch the file itself")
-    if other := _other_encoding(head, file.encoding):
+    binary = file.format == "parquet" or file.path.name.endswith((".zip", ".tar", ".tar.gz", ".tgz"))
+    if not binary and (other := _other_encoding(head, file.encoding)):
         raise SourceError(f"{where}: is {other}, but the catalog says {file.encoding}; convert it, or mend the catalog")
 
 

@@ -11,7 +11,7 @@ import re
 import sys
 import types
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 import msgspec
@@ -78,7 +78,7 @@ def json_lines(data: bytes, block: Block, schema: Schema) -> Rows:
     lines = Lines(data)
     frame = fast(data, block.rows, schema)
     if frame is not None:
-        return Rows(frame=_numbered(frame, block.first), bad=[], texts=lines, first=block.first, count=frame.height)
+        return Rows(frame=numbered(frame, block.first), bad=[], texts=lines, first=block.first, count=frame.height)
     kept = [(index, line) for index, line in enumerate(lines.split()) if line.strip(b" \t\r")]
     values, good, bad = exact([line for _, line in kept], schema)
     frame = _frame(values, schema, [block.first + kept[index][0] for index in good])
@@ -133,7 +133,7 @@ def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
     else:
         elements = [data[start:end] for start, end in block.spans]
     if frame is not None:
-        return Rows(frame=_numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements))
+        return Rows(frame=numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements))
     elements = [bytes(element) for element in elements]
     values, good, bad = exact(elements, schema)
     frame = _frame(values, schema, [block.first + index for index in good])
@@ -339,11 +339,43 @@ def _plain_value(value: Any, dtype: Kind) -> Any:
     return {one.name: _plain_value(value[one.name], one.dtype) for one in dtype.fields}
 
 
-def _numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
+def numbered(frame: pl.DataFrame, first: int) -> pl.DataFrame:
+    """A frame with the column `row`, its first row being row `first` of the file."""
     return frame.with_columns(pl.int_range(first, first + frame.height, dtype=pl.UInt64).alias("row"))
 
 
-# --- tables -------------------------------------------------------------------------------------------------------
+def enclosed(rows: Rows, block: Block, fields: Schema) -> Rows:
+    """Rows with the fields of the object that encloses them as columns, in each the same value."""
+    assert block.enclosing is not None  # the catalog says `rows:` where a shape declares such fields
+    values, good, _ = exact([block.enclosing], fields)
+    if not good:
+        every = [(index, MISSING) for index in range(rows.count)]
+        return replace(
+            rows,
+            frame=rows.frame.clear().with_columns(pl.lit(None, kind).alias(name) for name, kind in fields.items()),
+            bad=every,
+        )
+    one = _frame(values, fields, [0]).drop("row")
+    return replace(rows, frame=rows.frame.join(one, how="cross", maintain_order="left"))
+
+
+# --- text and tables ----------------------------------------------------------------------------------------------
+
+
+def text_matches(data: bytes, pattern: re.Pattern[str]) -> Rows:
+    """The rows of a whole text file: what `pattern` matches, beside what stands before its first match."""
+    try:
+        text = data.removeprefix(BOM).decode()
+    except UnicodeDecodeError:
+        nothing = pl.DataFrame(schema={"text": pl.String, "head": pl.String, "row": pl.UInt64})
+        return Rows(frame=nothing, bad=[(0, UNPARSABLE)], texts=[data], first=0, count=1)
+    found = list(pattern.finditer(text))
+    head = text[: found[0].start()] if found else text
+    frame = pl.DataFrame(
+        {"text": [match[0] for match in found], "head": [head] * len(found), "row": range(len(found))},
+        schema={"text": pl.String, "head": pl.String, "row": pl.UInt64},
+    )
+    return Rows(frame=frame, bad=[], texts=[match[0].encode() for match in found], first=0, count=len(found))
 
 
 def tsv_lines(data: bytes, block: Block, schema: Schema) -> Rows:

@@ -21,11 +21,13 @@ class Shape:
 
     `file` are fields of the object that encloses the rows, where the catalog says `rows: key`; they are columns beside
     the row's own. `whole` asks for all rows of a file in one frame. `pattern` finds the rows of a text file: each match
-    is a row, the columns are `text`, the match, and `head`, what stands before the first one.
+    is a row, the columns are `text`, the match, and `head`, what stands before the first one. `lists` says that a file
+    which is one object of column lists is read as its rows. Every frame has the column `subset` as well.
     """
 
     schema: Schema
     collect: Collect
     file: Schema = field(default_factory=dict)
     whole: bool = False
+    lists: bool = False
     pattern: re.Pattern[str] | None = None

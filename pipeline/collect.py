@@ -162,7 +162,7 @@ class _Step:
 
 def _enter(built: Built, books: Counter[str], rows: Counter[str], reasons: dict[str, Counter[str]]) -> None:
     """Add one piece to the books."""
-    books.update(raw_rows=built.raw_rows, rows_with_records=built.rows_with_records, records=built.records)
-    rows[built.subset] += built.raw_rows
+    books.update(raw_rows=sum(built.rows.values()), rows_with_records=built.rows_with_records, records=built.records)
+    rows.update(built.rows)
     for book, counter in reasons.items():
         counter.update(getattr(built, book))

@@ -1,11 +1,12 @@
 """The piece of work of collect: one block of one raw file becomes one shard of records and its share of the books."""
 
 import codecs
-import io
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -15,12 +16,14 @@ import pyarrow as pa
 from collectors import blocks, rows
 from collectors.blocks import Block
 from collectors.contract import Finished, counts, finished
+from collectors.cut import cut
 from collectors.errors import SourceError
 from collectors.files import Hashing, RawFile, opened
 from collectors.record import CONSTANT, SCHEMA
 from collectors.rows import Rows
 from collectors.shape import Shape
 from collectors.shapes import shape
+from collectors.tables import table_rows
 from pipeline import shards
 
 SHOWN = 500
@@ -29,19 +32,17 @@ SHOWN = 500
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Piece:
-    """One block of one file, and where its shard goes."""
+    """Blocks that become one shard, each with its file: one large one, or small ones that follow on one another."""
 
-    file: RawFile
-    block: Block
+    blocks: tuple[tuple[RawFile, Block], ...]
     shard: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """What one piece gave; `rejects` are finished lines of `rejects.jsonl`."""
+    """What one piece gave: `rows` are raw rows by file, `rejects` finished lines of `rejects.jsonl`."""
 
-    subset: str
-    raw_rows: int
+    rows: dict[str, int]
     rows_with_records: int
     records: int
     rejected: dict[str, int]
@@ -64,11 +65,16 @@ class Cutter:
 
     def pieces(self, files: list[RawFile]) -> Iterator[Piece]:
         """The pieces of all files, in order. `SourceError` for what is no file of its kind."""
-        number = 0
+        waiting: list[tuple[RawFile, Block]] = []
+        numbers = count()
         for file in files:
             for block in self._blocks(file):
-                yield Piece(file=file, block=block, shard=self.part / f"{number:05d}.arrow")
-                number += 1
+                if waiting and not _fits(waiting, block):
+                    yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
+                    waiting = []
+                waiting.append((file, block))
+        if waiting:
+            yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
 
     def _blocks(self, file: RawFile) -> Iterator[Block]:
         try:
@@ -79,70 +85,81 @@ class Cutter:
             known = self.known.get(file.subset)
             hashing = None if known else Hashing(cast(BinaryIO, handle))
             with opened(file, cast(BinaryIO, hashing or handle)) as (stream, packed):
-                yield from cut(file, stream, packed, self.limit)
+                yield from cut(file, shape(file), stream, packed, self.limit)
             self.digests[file.subset] = known if hashing is None else hashing.drained()  # type: ignore[assignment]
 
 
-def cut(file: RawFile, stream: io.BufferedReader, packed: bool, limit: int | None) -> Iterator[Block]:
-    """The blocks of one file; a packed file's carry their bytes, others' are read again by whoever builds them."""
-    if file.format == "csv":
-        return _headed(file, blocks.csv_blocks(stream, file.encoding, packed, limit))
-    head = stream.peek(blocks.CHUNK).removeprefix(blocks.BOM).lstrip()
-    if file.format == "json" and head.startswith(b"["):
-
-        def broken(text: str) -> SourceError:
-            return SourceError(f"{file.source}: {file.path}: {text}")
-
-        return blocks.array_blocks(stream, broken, packed, limit)
-    return blocks.line_blocks(stream, packed, limit)
-
-
-def _headed(file: RawFile, found: Iterator[Block]) -> Iterator[Block]:
-    """Blocks of a CSV whose header names every column that is read."""
-    for block in found:
-        lacking = [name for name in shape(file).schema if name not in block.header]
-        if lacking:
-            raise SourceError(
-                f"{file.source}: {file.path}: has no column {', '.join(lacking)}; its columns are "
-                f"{', '.join(block.header)}"
-            )
-        yield block
+def _fits(waiting: list[tuple[RawFile, Block]], block: Block) -> bool:
+    """Whether a block may share a shard with those before it."""
+    length = sum(one.length for _, one in waiting) + block.length
+    return length <= blocks.BYTES and sum(one.rows for _, one in waiting) + block.rows <= blocks.ROWS
 
 
 def build(piece: Piece) -> Built:
-    """Read, collect and finish one block, and write its shard, if it has a record."""
-    file, form = piece.file, shape(piece.file)
-    read = _read(piece, form)
+    """Read, collect and finish the blocks of a piece, and write their shard, if there is a record."""
+    gave = [_built(file, block) for file, block in piece.blocks]
+    tables = [table for table, _ in gave if table is not None]
+    if tables:
+        shards.write(piece.shard, pa.concat_tables(tables).unify_dictionaries())
+    books = [one for _, one in gave]
+    rows = Counter[str]()
+    for one in books:
+        rows.update(one.rows)
+    return Built(
+        rows=dict(rows),
+        rows_with_records=sum(one.rows_with_records for one in books),
+        records=sum(one.records for one in books),
+        rejected=_summed(one.rejected for one in books),
+        dropped_parts=_summed(one.dropped_parts for one in books),
+        dropped_turns=_summed(one.dropped_turns for one in books),
+        rejects=b"".join(one.rejects for one in books),
+    )
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter[str]()))
+
+
+def _built(file: RawFile, block: Block) -> tuple[pa.Table | None, Built]:
+    """The records of one block, None without any, and its books."""
+    form = shape(file)
+    read = _read(file, block, form)
     if read.cut is not None:
         raise SourceError(
             f"{file.source}: {file.path}: ends in the middle of row {read.cut}; the file is cut short, fetch it again"
         )
-    done = finished(form.collect(read.frame.lazy()))
-    if done.records.height:
-        shards.write(piece.shard, record_table(done.records, file))
+    subset = file.subset if block.member is None else f"{file.subset}/{block.member}"
+    native = read.frame.lazy().with_columns(subset=pl.lit(subset))
+    done = finished(form.collect(native))
     rejected = _rejected(read, done)
-    return Built(
-        subset=file.subset,
-        raw_rows=read.count,
+    lines = (_reject_line(file, subset, read, index, reason) for index, reason in rejected)
+    books = Built(
+        rows={file.subset: read.count},
         rows_with_records=done.records["row"].n_unique(),
         records=done.records.height,
         rejected=counts(pl.Series([reason for _, reason in rejected], dtype=pl.String)),
         dropped_parts=done.dropped_parts,
         dropped_turns=done.dropped_turns,
-        rejects=b"".join(_reject_line(file, read, index, reason) for index, reason in rejected),
+        rejects=b"".join(lines),
     )
+    return record_table(done.records, file, subset) if done.records.height else None, books
 
 
-def _read(piece: Piece, form: Shape) -> Rows:
-    file, block = piece.file, piece.block
+def _read(file: RawFile, block: Block, form: Shape) -> Rows:
     data = block.data if block.data is not None else _bytes(file, block)
+    if file.format == "parquet":
+        return table_rows(data, block, form.schema)
     if file.format == "csv":
         return rows.csv_rows(data, block, form.schema, file.encoding)
     if file.format == "tsv":
         return rows.tsv_lines(data, block, form.schema)
-    if block.array:
-        return rows.json_elements(data, block, form.schema)
-    return rows.json_lines(data, block, form.schema)
+    if file.format == "text":
+        assert form.pattern is not None  # `cut` has seen to it
+        return rows.text_matches(data, form.pattern)
+    if not block.array:
+        return rows.json_lines(data, block, form.schema)
+    read = rows.json_elements(data, block, form.schema)
+    return rows.enclosed(read, block, form.file) if form.file else read
 
 
 def _bytes(file: RawFile, block: Block) -> bytes:
@@ -154,13 +171,20 @@ def _bytes(file: RawFile, block: Block) -> bytes:
     return data
 
 
-def record_table(records: pl.DataFrame, file: RawFile) -> pa.Table:
-    """Finished records as a table of exactly `record.SCHEMA`; source, subset and tags come from the file."""
-    given = records.select(name for name in SCHEMA.names if name not in CONSTANT).rechunk()
-    table = given.to_arrow(compat_level=pl.CompatLevel.oldest())
+def record_table(records: pl.DataFrame, file: RawFile, subset: str) -> pa.Table:
+    """Finished records as a table of exactly `record.SCHEMA`; source, subset and tags come from the file.
+
+    A collector's own tags of a row go before those of its file.
+    """
+    own = {name: getattr(file, name) for name in CONSTANT} | {"subset": subset}
+    filled = [pl.col(name).cast(pl.String).fill_null(own[name]) for name in TAGS if name in records.columns]
+    given = [name for name in SCHEMA.names if name not in CONSTANT or (name in TAGS and name in records.columns)]
+    table = records.with_columns(filled).select(given).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     first = pa.Array.from_buffers(pa.int32(), len(records), [None, pa.py_buffer(bytes(4 * len(records)))])
     columns = [
-        pa.DictionaryArray.from_arrays(first, pa.array([getattr(file, name)], pa.large_string()))
+        table[name].cast(pa.large_string()).combine_chunks().dictionary_encode()
+        if name in CONSTANT and name in given
+        else pa.DictionaryArray.from_arrays(first, pa.array([own[name]], pa.large_string()))
         if name in CONSTANT
         else table[name].cast(SCHEMA.field(name).type)
         for name in SCHEMA.names
@@ -168,15 +192,19 @@ def record_table(records: pl.DataFrame, file: RawFile) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
+TAGS = ("lang", "task", "gen", "license")
+"""What a collector may say of a row, where rows of one file differ."""
+
+
 def _rejected(read: Rows, done: Finished) -> list[tuple[int, str]]:
     """(index in the block, reason) of every rejected row, in the file's order."""
     return sorted([*read.bad, *((row - read.first, reason) for row, reason in done.rejects.iter_rows())])
 
 
-def _reject_line(file: RawFile, read: Rows, index: int, reason: str) -> bytes:
+def _reject_line(file: RawFile, subset: str, read: Rows, index: int, reason: str) -> bytes:
     r"""A line of `rejects.jsonl`; bytes that are no text are shown as `\xNN`, and no character is shown by half."""
     raw = bytes(read.texts[index])
     decoder = codecs.getincrementaldecoder(file.encoding)("backslashreplace")
     text = decoder.decode(raw[:SHOWN], final=len(raw) <= SHOWN)
-    line = {"file": file.subset, "row": read.first + index, "reason": reason, "bytes": text}
+    line = {"file": subset, "row": read.first + index, "reason": reason, "bytes": text}
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"

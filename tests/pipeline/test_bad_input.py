@@ -91,7 +91,7 @@ def test_an_unknown_mixture(out: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"licence": "MIT"}, "sources.belle.licence: unknown key; did you mean license?"),
+        ({"licence": "MIT"}, "sources.belle.licence: unknown key; did you mean license"),
         ({"lang": "Chinese"}, "sources.belle.lang: "),
         ({"collector": "bele"}, "sources.belle: unknown collector bele; did you mean belle?"),
         ({"files": ["/abs.json"]}, "sources.belle.files: '/abs.json' is no glob"),
