@@ -5,7 +5,8 @@ PYTHON := python3
 # Where the data folder is, and how many processes work on it (empty: one a core).
 DATA := data
 WORKERS :=
-# corpus: which sources (empty: all), from where (sample, hub, or a folder of <source>/ folders), how many rows a file.
+# corpus: which sources (empty: all; by name, glob and tag: "alpaca* lang=CN"), from where (sample, hub, or a folder of
+# <source>/ folders), how many rows a file.
 SOURCES :=
 FROM := sample
 LIMIT :=
@@ -20,6 +21,13 @@ SET :=
 REPO :=
 TO :=
 PUBLIC :=
+# export: SOURCE (or, when it is empty, MIX) in a FORMAT (alpaca, messages, sharegpt, prompt-completion) to the folder TO,
+# as json, jsonl or parquet.
+SOURCE :=
+FORMAT := alpaca
+AS := json
+# sources: which ones (empty: all), by name, glob and tag: TAGS="lang=CN gen=SI license=MIT".
+TAGS :=
 # The build of torch that is installed. On Linux without an NVIDIA GPU the CPU build is tried first, then the ordinary
 # one. TORCH names another requirement, TORCH_INDEX one more package index to find it in.
 TORCH :=
@@ -36,7 +44,7 @@ PIN_ = $(shell sed -n 's/^torch==//p' constraints.txt)
 WORKERS_ := $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help corpus mix train push sources demo test lint clean
+.PHONY: help corpus mix train push export sources demo test lint clean
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -44,7 +52,7 @@ help: ## Show this list
 	@echo "  DATA=$(DATA)  the data folder;  FROM=$(FROM)  (sample: the embedded rows; hub: upstream; or a folder)"
 
 corpus: $(VENV)/base ## Raw files to records: [SOURCES="alpaca belle"] [FROM=sample|hub|DIR] [LIMIT=rows]
-	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source $(name)) $(if $(LIMIT),--limit $(LIMIT)) $(WORKERS_) $(OUT_)
+	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source "$(name)") $(if $(LIMIT),--limit $(LIMIT)) $(WORKERS_) $(OUT_)
 
 mix: $(VENV)/base ## Records to a mixture: MIX=alpaca-belle-cot or a path
 	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)
@@ -55,8 +63,11 @@ train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=fo
 push: $(VENV)/base ## A mixture to the Hub: MIX=... REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
 	@$(PY) -m pipeline push "$(MIX)" $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(OUT_)
 
-sources: $(VENV)/base ## The table of sources
-	@$(PY) -m pipeline sources
+export: $(VENV)/base ## Records or a mixture in other trainers' rows: SOURCE=... or MIX=..., FORMAT=..., TO=DIR [AS=jsonl]
+	@$(PY) -m pipeline export $(if $(SOURCE),--source "$(SOURCE)",--mix "$(MIX)") --format "$(FORMAT)" --as "$(AS)" $(if $(TO),--to "$(TO)") $(OUT_)
+
+sources: $(VENV)/base ## The table of sources: [TAGS="lang=CN gen=SI license=MIT"]
+	@$(PY) -m pipeline sources $(if $(TAGS),--tags "$(TAGS)") $(OUT_)
 
 demo: $(VENV)/train ## Everything once, on the embedded samples, offline, in DATA/demo
 	@$(PY) -m pipeline corpus --from sample --out "$(DATA)/demo" $(WORKERS_)

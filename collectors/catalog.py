@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from collectors import choice
 from collectors.errors import CatalogError, nearest
 from collectors.mixture import Mixture
 from collectors.nodes import Node, parsed, read_yaml
@@ -33,7 +34,8 @@ class Columns(Node):
 class Files(Node):
     """Raw files that one glob names (as `Path.glob` reads it), and where they differ from their source.
 
-    `rows` is the key of the list that holds the rows, in a file that is one JSON object.
+    `rows` is the key of the list that holds the rows, in a file that is one JSON object. `evaluation` marks them as
+    part of a benchmark, where the source as a whole is not.
     """
 
     glob: str
@@ -43,6 +45,7 @@ class Files(Node):
     format: Format | None = None
     encoding: Encoding | None = None
     rows: str | None = None
+    evaluation: bool = False
     columns: Columns | None = None
     collector: str | None = None
 
@@ -50,7 +53,11 @@ class Files(Node):
 class Origin(Node):
     """A place upstream keeps the files: a Hub dataset or GitHub repository at a revision, or an address; paths in it.
 
-    `converted` marks a copy that is no longer in upstream's own format, such as the ancestor's.
+    Paths of a Hub dataset may be globs, as `Path.glob` reads them. `converted` marks a copy that is no longer in
+    upstream's own format, such as the ancestor's. `sha256` holds the hashes of files by their path, where known.
+
+    Origins in a row complement each other. One that is `instead`, or the first `converted` one after others, begins
+    the next best choice: it and those after it are taken only when those before it cannot all be had.
     """
 
     hub: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
@@ -58,12 +65,19 @@ class Origin(Node):
     url: Annotated[str, Field(pattern=r"^https://\S+/$")] | None = None
     revision: str = "main"
     converted: bool = False
+    instead: bool = False
     paths: Annotated[list[str], Field(min_length=1)]
+    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
 
     @model_validator(mode="after")
     def _one_place(self) -> "Origin":
         if [self.hub, self.github, self.url].count(None) != 2:
             raise ValueError("give one of hub, github and url")
+        for path in self.paths:
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"path {path}: give it from the top of the place, without ..")
+            if self.url is not None and any(mark in path for mark in "*?["):
+                raise ValueError(f"path {path}: only the Hub and GitHub can be asked for a pattern; name the files")
         return self
 
 
@@ -95,6 +109,23 @@ class Source(Node):
     columns: Columns | None = None
     collector: str | None = None
     template: str = "plain"
+
+    @property
+    def tags(self) -> dict[str, frozenset[str]]:
+        """What a tag filter asks for, by its key: the source's own values and those of files that differ."""
+        shared = {"license": frozenset([self.license]), "terms": frozenset(self.terms)}
+        own = {key: {getattr(one, key) or getattr(self, key) for one in self.files} for key in ("lang", "task", "gen")}
+        return {key: frozenset(values) for key, values in own.items()} | shared
+
+    @property
+    def alternatives(self) -> list[list[Origin]]:
+        """The origins by choice, the best first; those of one choice complement each other (see `Origin`)."""
+        found: list[list[Origin]] = []
+        for origin in self.origins:
+            if not found or origin.instead or (origin.converted and not found[-1][-1].converted):
+                found.append([])
+            found[-1].append(origin)
+        return found
 
     @field_validator("files", mode="before")
     @classmethod
@@ -130,12 +161,13 @@ class Catalog(Node):
     def _near(self, name: str) -> str:
         return nearest(name, self.sources)
 
-    def chosen(self, names: list[str]) -> dict[str, Source]:
-        """The named sources, in the catalog's order; all of them when none is named."""
-        for name in names:
-            if name not in self.sources:
-                raise CatalogError(f"unknown source {name}; {self._near(name)}")
-        return {name: source for name, source in self.sources.items() if not names or name in names}
+    def chosen(self, asked: list[str]) -> dict[str, Source]:
+        """The sources meant by names, globs and tag filters (see `choice.chosen`), in the catalog's order.
+
+        All of them when nothing is asked for. Raises `CatalogError` when something asked for is not there.
+        """
+        tags = {name: source.tags for name, source in self.sources.items()}
+        return {name: self.sources[name] for name in choice.chosen(asked, tags)}
 
     def mixture(self, name: str) -> tuple[str, Mixture]:
         """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under."""

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from collectors.record import HISTORY, ids
-from collectors.rows import MISSING
+from collectors.rows import MISSING, UNPARSABLE
 
 EMPTY_INSTRUCTION: Final = "empty instruction"
 EMPTY_OUTPUT: Final = "empty output"
@@ -90,10 +90,12 @@ def _null_if_empty(name: str) -> pl.Expr:
 
 
 def _reason() -> pl.Expr:
-    """The first reason that applies; a collector's own ones come last."""
+    """The first reason that applies; what a collector cannot parse comes first, other reasons of its own last."""
     instruction, output = pl.col("instruction"), pl.col("output")
     return (
-        pl.when(instruction.is_null() | output.is_null())
+        pl.when(pl.col("reject") == UNPARSABLE)
+        .then("reject")
+        .when(instruction.is_null() | output.is_null())
         .then(pl.lit(MISSING))
         .when(instruction == "")
         .then(pl.lit(EMPTY_INSTRUCTION))

@@ -1,6 +1,6 @@
 """Dialogues: turns of a user and an assistant, paired into exchanges by one set of rules."""
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -15,6 +15,7 @@ EMPTY_HALF: Final = "exchange with an empty half"
 
 DIALOGUE: Final = pl.Struct(
     {
+        "system": pl.String,
         "history": HISTORY,
         "instruction": pl.String,
         "output": pl.String,
@@ -49,7 +50,7 @@ def paired(turns: Turns) -> tuple[list[tuple[str, str]], list[str]]:
     return [(user, answer) for (_, user), (_, answer) in zip(turns[::2], turns[1::2], strict=True)], dropped
 
 
-def dialogue(turns: Turns, *, last_counts: bool = False) -> dict[str, object] | None:
+def dialogue(turns: Turns, *, last_counts: bool = False) -> dict[str, Any] | None:
     """The columns of a dialogue: its last whole exchange, the whole ones before it as history; None without one.
 
     With `last_counts` the last exchange is taken even when a half of it is empty, so that the row is rejected rather

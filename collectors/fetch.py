@@ -1,84 +1,205 @@
-"""fetch: upstream's own files, from the Hub or GitHub, to `data/raw/<source>/`, at the revisions the catalog names."""
+"""fetch: upstream's own files, from the Hub, GitHub or an address, to `data/raw/<source>/`, each once."""
 
-import logging
+import shutil
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote
-
-import httpx2
+from typing import Final, TypeVar
 
 from collectors.catalog import Origin, Source
+from collectors.download import Downloads, Wanted, differs, digest, room
 from collectors.errors import ArtefactError, RemoteError
+from collectors.fetched import File, Job
+from collectors.progress import Bars
+from collectors.upstream import GITHUB, Listing, Upstream, listing, place
 
-GITHUB: Final = "https://raw.githubusercontent.com"
-TIMEOUT: Final = httpx2.Timeout(30.0)
+AT_ONCE: Final = 4
+"""Files that are under way at a time."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def fetch(name: str, source: Source, folder: Path, *, github: str = GITHUB) -> list[Path]:
-    """Bring every file of the source's origins to `folder`, under upstream's paths; one that is there is not fetched.
+def fetch(
+    sources: Mapping[str, Source],
+    raw: Path,
+    *,
+    offline: bool = False,
+    say: Callable[[str], None] = print,
+    net: Downloads | None = None,
+    github: str = GITHUB,
+) -> None:
+    """Bring every file of the sources' origins to `raw/<source>/`, under upstream's paths.
 
-    The Hub is asked as huggingface_hub is told to (HF_ENDPOINT, HF_TOKEN). A file is put in place when it is whole.
-    Raises `RemoteError` when a server is out of reach or does not have the file.
+    What is there and noted in `.fetched.json` is not asked for again: a second run needs no network. Where a choice of
+    origins cannot be had the next is taken, with a line that says so. The Hub is asked as huggingface_hub is told to
+    (HF_ENDPOINT, HF_TOKEN, its cache). `offline`, or HF_HUB_OFFLINE, leaves it at what is there and says what is not.
+
+    Raises `RemoteError` for a source whose last choice fails, when all that can be had is there, and `ArtefactError`
+    when the disk is too full or cannot be written.
     """
-    return [_fetched(name, origin, path, folder, github) for origin in source.origins for path in origin.paths]
+    jobs = [job for name, source in sources.items() if not (job := Job(name, source, raw / name)).settled()]
+    if offline or (jobs and _hub_offline()):
+        for job in jobs:
+            say(job.absent())
+    elif jobs:
+        with net or Downloads() as client, Bars(say) as bars:
+            _Run(client, bars, github).bring(jobs)
 
 
-def _fetched(name: str, origin: Origin, path: str, folder: Path, github: str) -> Path:
-    target = folder / path
-    if target.exists():
-        return target
-    place = f"{origin.hub or origin.github}@{origin.revision}/{path}"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if origin.hub is not None:
-            _from_hub(origin.hub, origin.revision, path, folder)
+def _hub_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.is_offline_mode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One file of a job that may have to be brought."""
+
+    job: Job
+    origin: Origin
+    upstream: Upstream
+
+    @property
+    def wanted(self) -> Wanted:
+        """The file as a download; its piece lies in a hidden folder, so no glob of the catalog claims it."""
+        return Wanted(
+            label=f"{self.job.name}: {place(self.origin).rstrip('/')}/{self.upstream.path}",
+            url=self.upstream.url,
+            target=self.job.folder / self.upstream.path,
+            part=self.job.parts / f"{self.upstream.path}.part",
+            headers=self.upstream.headers,
+            size=self.upstream.size,
+            sha256=self.upstream.sha256,
+            blob=self.upstream.blob,
+            gated=self.origin.hub is not None,
+        )
+
+    @property
+    def there(self) -> int:
+        """Bytes that an earlier run has brought."""
+        part = self.wanted.part
+        return part.stat().st_size if part.exists() else 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come, as far as that is known."""
+        return max(0, (self.upstream.size or 0) - self.there)
+
+    def keep(self, size: int, sha256: str, etag: str | None = None, *, given: bool = False) -> None:
+        """Note that the file is in place."""
+        file = File(size=size, sha256=sha256, etag=etag, given=given)
+        self.job.keep(self.origin, {self.upstream.path: file})
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the jobs share: the client, the progress shown, and where GitHub is."""
+
+    net: Downloads
+    bars: Bars
+    github: str
+
+    def bring(self, jobs: list[Job]) -> None:
+        """All files of all jobs: a round for the best choice of each, one for the next best of those that failed."""
+        failed: list[Job] = []
+        while jobs:
+            self._round(jobs)
+            failed += [job for job in jobs if job.error and job.last]
+            jobs = [job for job in jobs if job.error and not job.last]
+            for job in jobs:
+                self.bars.say(f"{job.error}")
+                job.turn()
+                self.bars.say(f"{job.name}: fetching {', '.join(map(place, job.origins))} instead")
+        if failed:
+            more = f" (and {len(failed) - 1:,} more sources that could not be had)" if len(failed) > 1 else ""
+            raise RemoteError(f"{failed[0].error}{more}")
+
+    def _round(self, jobs: list[Job]) -> None:
+        try:
+            tasks = [task for found in self._each(self._tasks, jobs) for task in found]
+            absent = [task for task, there in zip(tasks, self._each(self._is_there, tasks), strict=True) if not there]
+            size = sum(task.missing for task in absent)
+            for folder in {task.job.folder.parent for task in absent}:
+                room(folder, size, f"fetch: {len(absent):,} files")
+            self.bars.expect(len(absent), size)
+            self._each(self._bring, absent)
+        finally:
+            for job in jobs:
+                job.save()
+        for job in jobs:
+            if job.error is None:
+                job.finish()
+
+    def _tasks(self, job: Job) -> list[_Task]:
+        """The files of a job's present choice; none when they cannot all be listed."""
+        if not job.origins:
+            job.fail(RemoteError(f"{job.name}: the catalog names no origin; give the files with --from DIR"))
+        found: list[tuple[Origin, Listing]] = []
+        for origin in job.origins:
+            if not job.there(origin):
+                try:
+                    found.append((origin, listing(job.name, origin, self.net, self.github)))
+                except RemoteError as error:
+                    job.fail(error)
+        if job.error and not job.last:
+            return []
+        for origin, one in found:
+            job.begin(origin, one.commit, [file.path for file in one.files])
+        return [_Task(job, origin, file) for origin, one in found for file in one.files]
+
+    def _is_there(self, task: _Task) -> bool:
+        """Whether a file is in place as upstream has it; one that another hand has put there is noted."""
+        wanted, path = task.wanted, task.upstream.path
+        if not wanted.target.is_file():
+            return False
+        size, noted = wanted.target.stat().st_size, task.job.noted(path)
+        proven = wanted.sha256 is not None or wanted.blob is not None
+        if noted is not None and noted.size == size and task.job.has(task.origin, path):
+            return True
+        if proven and differs(wanted, wanted.target) is None:
+            task.keep(size, digest(wanted.target, "sha256"))
+            return True
+        if noted is not None:
+            return False
+        if proven:
+            raise ArtefactError(
+                f"{wanted.target}: is there already, but is not {place(task.origin)}'s file; "
+                "move it away, or give your own files with --from DIR"
+            )
+        self.bars.say(f"{task.job.name}: {path} is there already and taken as it is")
+        task.keep(size, digest(wanted.target, "sha256"), given=True)
+        return True
+
+    def _bring(self, task: _Task) -> None:
+        job, wanted = task.job, task.wanted
+        if job.error and not job.last:
+            return
+        try:
+            if task.upstream.cached is not None and not wanted.part.exists():
+                wanted.part.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(task.upstream.cached, wanted.part)
+            with self.bars.file(f"{job.name}: {task.upstream.path}", wanted.size, task.there) as moved:
+                got = self.net.download(wanted, moved)
+        except RemoteError as error:
+            job.fail(error)
+        except OSError as error:
+            raise ArtefactError(f"{wanted.target}: cannot be written: {error.strerror or error}") from None
         else:
-            _download(f"{github}/{origin.github}/{origin.revision}/{quote(path)}", target)
-    except httpx2.HTTPStatusError as error:
-        raise RemoteError(f"{name}: {place}: {_answer(error.response.status_code)}") from None
-    except (httpx2.HTTPError, ConnectionError) as error:
-        said = " ".join(str(error).split())
-        raise RemoteError(
-            f"{name}: {place}: out of reach ({said}); check the network, or give the files with --from DIR"
-        ) from None
-    except OSError as error:
-        raise ArtefactError(f"{target}: cannot be written: {error.strerror or error}") from None
-    return target
+            task.keep(got.size, got.sha256, got.etag)
 
-
-def _answer(status: int) -> str:
-    what = {
-        401: "needs a login: accept the data set's terms on the Hub and set HF_TOKEN",
-        403: "is gated: accept the data set's terms on the Hub and set HF_TOKEN",
-        404: "is not there; mend the origin in catalog.yaml, or give the files with --from DIR",
-    }
-    return what.get(status, "the server refuses; try again later") + f" (HTTP {status})"
-
-
-def _from_hub(repository: str, revision: str, path: str, folder: Path) -> None:
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    # Its account of every try would stand around the one line that counts.
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    if not constants.HF_HUB_OFFLINE:
-        # Without a network huggingface_hub would try for half a minute.
-        httpx2.head(constants.ENDPOINT, timeout=TIMEOUT)
-    try:
-        hf_hub_download(repository, path, repo_type="dataset", revision=revision, local_dir=folder)
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
-        # What huggingface_hub says when it cannot ask the Hub and has no copy of the file either.
-        raise ConnectionError(str(error.__cause__ or error).splitlines()[0]) from None
-    except HfHubHTTPError as error:
-        response = error.response
-        raise httpx2.HTTPStatusError(str(error), request=response.request, response=response) from None
-
-
-def _download(url: str, target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    with httpx2.stream("GET", url, follow_redirects=True, timeout=TIMEOUT) as answer:
-        answer.raise_for_status()
-        with part.open("wb") as handle:
-            for block in answer.iter_bytes(1 << 20):
-                handle.write(block)
-    part.replace(target)
+    def _each(self, action: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+        """What `action` gives for each item, a few at a time; what goes wrong, or an interrupt, stops them all."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            futures = [pool.submit(action, item) for item in items]
+            try:
+                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                return [future.result() for future in futures]
+            except BaseException:
+                self.net.stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise

@@ -258,7 +258,7 @@ def _typed(dtype: Kind) -> Any:
         names = {f"f{index}": one.name for index, one in enumerate(dtype.fields)}
         fields = [(f"f{index}", _typed(one.dtype), None) for index, one in enumerate(dtype.fields)]
         return msgspec.defstruct("Inner", fields, rename=names, gc=False) | None
-    return msgspec.Raw | None if dtype == RAW_JSON else str | None
+    return msgspec.Raw if dtype == RAW_JSON else str | None
 
 
 def _converted(text: bytes, schema: Schema) -> Any:

@@ -6,12 +6,67 @@ A module has the one shape `SHAPE`, or several by name in `SHAPES`; the catalog 
 from types import ModuleType
 from typing import Final
 
-from collectors import alpaca_gpt4, belle, chinese_medical, columns, cot, hh_rlhf, pclue
+from collectors import (
+    alpaca_gpt4,
+    auto_cot,
+    baize,
+    belle,
+    camel,
+    chinese_medical,
+    coig,
+    columns,
+    cot,
+    csl,
+    flan_muffin,
+    gaokao,
+    gpt4all,
+    hc3,
+    hh_rlhf,
+    moss,
+    natural_instructions,
+    news_commentary,
+    oig,
+    pclue,
+    prosocial,
+    sharegpt,
+    stackllama,
+    tabular,
+    ultrachat,
+    webgpt,
+    xp3,
+)
 from collectors.errors import CatalogError, nearest
 from collectors.files import RawFile
 from collectors.shape import Shape
 
-MODULES: Final[tuple[ModuleType, ...]] = (alpaca_gpt4, belle, chinese_medical, cot, hh_rlhf, pclue)
+MODULES: Final[tuple[ModuleType, ...]] = (
+    alpaca_gpt4,
+    auto_cot,
+    baize,
+    belle,
+    camel,
+    chinese_medical,
+    coig,
+    cot,
+    csl,
+    flan_muffin,
+    gaokao,
+    gpt4all,
+    hc3,
+    hh_rlhf,
+    moss,
+    natural_instructions,
+    news_commentary,
+    oig,
+    pclue,
+    prosocial,
+    sharegpt,
+    stackllama,
+    tabular,
+    ultrachat,
+    webgpt,
+    xp3,
+)
 
 
 def _named(module: ModuleType) -> dict[str, Shape]:

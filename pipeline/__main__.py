@@ -1,7 +1,8 @@
 """`python -m pipeline`: the command line of the corpus. Parses, calls one function, prints what came of it."""
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,6 +22,10 @@ Workers = Annotated[
     typer.Option("--workers", min=1, help="Processes to work with; without: one a core. Never changes a byte."),
 ]
 
+Form = Literal["alpaca", "messages", "sharegpt", "prompt-completion"]
+Kind = Literal["json", "jsonl", "parquet"]
+Like = Literal["alpaca-cot"]
+
 
 @app.callback()
 def _pipeline() -> None:
@@ -38,12 +43,23 @@ def corpus(
         ),
     ] = "sample",
     source: Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME", help="A source; may be given again. Without: all.")
+        list[str] | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="A source, a glob (alpaca*) or a tag (lang=CN, all must hold); may be given again. Without: all.",
+        ),
     ] = None,
     out: Out = Path("data"),
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, metavar="ROWS", help="Take so many raw rows of each file at most.")
     ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="With --from hub: use what was fetched before, and say what is missing.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where rows, columns or files are not as the catalog expects.")
+    ] = False,
     workers: Workers = None,
     catalog: Catalog_ = None,
 ) -> None:
@@ -52,15 +68,21 @@ def corpus(
         from collectors.catalog import load
         from pipeline import report
         from pipeline.collect import collecting, raw_folder
+        from pipeline.drift import drift
         from pipeline.folder import lock
 
         known = load(catalog)
         names = list(known.chosen(source or []))
         with lock(out):
-            raw = raw_folder(known, names, origin, out, report.say)
-            asked = names if source or origin == "hub" else []
+            raw = raw_folder(known, names, origin, out, report.say, offline=offline)
+            # What is not there is an error where it was asked for by its name, and offline nowhere else.
+            asked = names if origin == "hub" and not offline else source or []
+            drifted = []
             for done in collecting(known, asked, raw, out, engine, limit=limit):
                 report.collected(done)
+                if strict or origin == "hub":
+                    drifted += drift(known.sources[done.manifest["source"]], done.manifest)
+        report.drifted(drifted, strict=strict)
 
 
 @app.command()
@@ -111,12 +133,84 @@ def push(
 
 
 @app.command()
-def sources(catalog: Catalog_ = None) -> None:
-    """Print the table of sources, as the README has it."""
-    from collectors.catalog import load
-    from pipeline.report import sources_table
+def export(
+    form: Annotated[Form, typer.Option("--format", help="What a row looks like: docs/export.md.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write; it holds nothing but an export.")],
+    source: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A source whose records to write; globs and tags as in corpus.")
+    ] = None,
+    mixture: Annotated[
+        str | None, typer.Option("--mix", metavar="NAME", help="A built mixture, a file a split.")
+    ] = None,
+    kind: Annotated[
+        Kind, typer.Option("--as", help="One JSON array a file, a JSON object a line, or Parquet.")
+    ] = "json",
+    like: Annotated[
+        Like | None, typer.Option(help="Word the raw rows of cot as Alpaca-CoT's formatter does; needs --flan.")
+    ] = None,
+    flan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="FLAN's flan/v2/templates.py (never run), or its patterns as JSON."),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="sample|hub|DIR", help="With --like: where the raw files of cot lie, as in corpus."
+        ),
+    ] = None,
+    out: Out = Path("data"),
+    catalog: Catalog_ = None,
+) -> None:
+    """Write records, or a mixture's rows, in the formats other trainers read."""
+    from collectors.catalog import built_name, load
+    from pipeline import report
+    from pipeline.ancestor import alpaca_cot
+    from pipeline.collect import SAMPLES
+    from pipeline.export import export as exporting
+    from pipeline.folder import lock
 
-    print(sources_table(load(catalog)))
+    if (source is None) == (mixture is None):
+        raise CatalogError("export: say what, either --source NAME or --mix NAME")
+    if like is None and (flan is not None or origin is not None):
+        raise CatalogError("export: --flan and --from go with --like alpaca-cot; leave them out, or add it")
+    if like is not None and ((source, form, kind) != ("cot", "alpaca", "json") or flan is None):
+        raise CatalogError(f"export: --like {like} wants --source cot --format alpaca --as json --flan FILE")
+    known = load(catalog)
+    with lock(out):
+        if flan is not None:
+            raw = {None: SAMPLES, "sample": SAMPLES, "hub": out / "raw"}.get(origin) or Path(str(origin))
+            done = alpaca_cot(known, to, out, flan=flan, raw=raw)
+        else:
+            name = built_name(mixture) if mixture is not None else str(source)
+            done = exporting(known, to, out, name=name, mixture=mixture is not None, form=form, kind=kind)
+        report.exported(done)
+
+
+@app.command()
+def sources(
+    tags: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TAGS", help='Only some: names, globs and tags, such as "lang=CN gen=SI license=MIT".'),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: a JSON array.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="The table as the README has it.")] = False,
+    out: Out = Path("data"),
+    catalog: Catalog_ = None,
+) -> None:
+    """Print the table of sources: tags, licence, origin, rows expected and built, size on disk."""
+    from collectors.catalog import load
+    from pipeline import report
+    from pipeline.sources import listed, print_table
+
+    known = load(catalog)
+    if markdown:
+        print(report.sources_table(known, tags))
+        return
+    entries = listed(known, tags or [], out)
+    if as_json:
+        print(json.dumps(entries, ensure_ascii=False, indent=1))
+    else:
+        print_table(entries)
 
 
 @app.command()

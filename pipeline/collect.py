@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import collectors
 from collectors.catalog import Catalog, Source
+from collectors.choice import words
 from collectors.errors import SourceError
 from collectors.fetch import fetch
+from collectors.fetched import fetched
 from collectors.files import RawFile, claimed
 from collectors.record import SCHEMA_NUMBER
 from collectors.shapes import shape
@@ -51,7 +53,8 @@ def collecting(
 ) -> Iterator[Collected]:
     """Build the records of the named sources from `raw/<source>/` into `out/records/<source>/`; each one when done.
 
-    Without names all sources are built that have a folder in `raw`. `limit` takes that many raw rows of each file at
+    `names` may hold globs and tags (see `choice.chosen`); of what they mean, and without names of all sources, those
+    are built that have a folder in `raw`. `limit` takes that many raw rows of each file at
     most. A source whose fingerprint has not changed is left as it is. Raises `CatalogError`, `SourceError` or
     `ArtefactError`; what was finished before stays untouched. The caller holds the lock of `out`.
     """
@@ -62,7 +65,8 @@ def collecting(
             shape(file)
     hashes = Hashes(out)
     for name, (found, unclaimed) in files.items():
-        step = _Step(name, catalog.sources[name], found, unclaimed, out / "records" / name, limit)
+        origins = [brought.summary() for brought in fetched(raw / name).origins]
+        step = _Step(name, catalog.sources[name], found, unclaimed, origins, out / "records" / name, limit)
         yield step.run(engine, hashes)
         hashes.save()
 
@@ -71,28 +75,36 @@ SAMPLES: Final = Path(collectors.__file__).parent / "samples"
 """The embedded raw files: hand-written rows in each source's native format."""
 
 
-def raw_folder(catalog: Catalog, names: list[str], origin: str, out: Path, say: Callable[[str], None] = print) -> Path:
-    """The folder that holds `<source>/<native files>` for an origin: `sample`, `hub` (fetched first) or a folder."""
+def raw_folder(
+    catalog: Catalog,
+    names: list[str],
+    origin: str,
+    out: Path,
+    say: Callable[[str], None] = print,
+    *,
+    offline: bool = False,
+) -> Path:
+    """The folder that holds `<source>/<native files>` for an origin: `sample`, `hub` (fetched first) or a folder.
+
+    `offline` leaves it at what was fetched before and says what is missing.
+    """
     if origin == "sample":
         say("from the embedded samples: a few hand-written rows a source (--from hub or --from DIR for the real ones)")
         return SAMPLES
     if origin != "hub":
         return Path(origin)
     raw = out / "raw"
-    for name in names:
-        say(f"{name}: fetching from upstream to {raw / name}")
-        fetch(name, catalog.sources[name], raw / name)
+    fetch({name: catalog.sources[name] for name in names}, raw, offline=offline, say=say)
     return raw
 
 
 def present(catalog: Catalog, names: list[str], raw: Path) -> dict[str, Source]:
-    """The named sources, or, when none is named, those that have a folder in `raw`."""
-    chosen = catalog.chosen(names)
-    if names:
-        return chosen
-    if not raw.is_dir():
-        raise SourceError(f"{raw}: no such folder; it should hold one folder a source, such as {raw}/alpaca")
-    found = {name: source for name, source in chosen.items() if (raw / name).is_dir()}
+    """The sources that `names` means: those named outright, and of those meant by globs and tags the ones in `raw`."""
+    chosen, outright = catalog.chosen(names), set(words(names))
+    if not raw.is_dir() and not outright & chosen.keys():
+        example = raw / next(iter(chosen))
+        raise SourceError(f"{raw}: no such folder; it should hold one folder a source, such as {example}")
+    found = {name: source for name, source in chosen.items() if name in outright or (raw / name).is_dir()}
     if not found:
         raise SourceError(f"{raw}: holds no folder of a source; it should hold some of {', '.join(chosen)}")
     return found
@@ -106,6 +118,7 @@ class _Step:
     source: Source
     files: list[RawFile]
     unclaimed: list[str]
+    origins: list[dict[str, Any]]
     folder: Path
     limit: int | None
 
@@ -155,6 +168,7 @@ class _Step:
                 for file in self.files
             ],
             "unclaimed": self.unclaimed,
+            "origins": self.origins,
             "limit": self.limit,
             "fingerprint": self.fingerprint(hashes),
         }

@@ -25,6 +25,7 @@ from collectors.shape import Shape
 from collectors.shapes import shape
 from collectors.tables import table_rows
 from pipeline import shards
+from templates.tasks import instructed
 
 SHOWN = 500
 """Bytes of a rejected row that `rejects.jsonl` shows."""
@@ -130,7 +131,7 @@ def _built(file: RawFile, block: Block) -> tuple[pa.Table | None, Built]:
         )
     subset = file.subset if block.member is None else f"{file.subset}/{block.member}"
     native = read.frame.lazy().with_columns(subset=pl.lit(subset))
-    done = finished(form.collect(native))
+    done = finished(instructed(form.collect(native).collect()).lazy())
     rejected = _rejected(read, done)
     lines = (_reject_line(file, subset, read, index, reason) for index, reason in rejected)
     books = Built(

@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from collectors.catalog import Catalog
+from collectors.errors import SourceError
 from pipeline.card import table
 from pipeline.collect import Collected
+from pipeline.export import Exported
 from pipeline.folder import manifest
 from pipeline.mix import Mixed
 from pipeline.push import Published
@@ -40,6 +42,14 @@ def collected(done: "Collected") -> None:
         say(f"warning: {found['source']}: no row gave a record")
 
 
+def drifted(lines: list[str], *, strict: bool) -> None:
+    """A warning for each difference from the catalog; `SourceError` instead when `strict`."""
+    for line in lines:
+        say(f"warning: {line}")
+    if strict and lines:
+        raise SourceError(f"{len(lines):,} differences from the catalog, the first: {lines[0]}; mend catalog.yaml")
+
+
 def mixed(done: "Mixed") -> None:
     """The size of a mixture, what was left out, and where it is."""
     found = done.manifest
@@ -60,12 +70,24 @@ def published(name: str, done: "Published") -> None:
     say(f"{name}: {done.where} ({what}{', private' if done.private else ''})")
 
 
+def exported(done: "Exported") -> None:
+    """How many rows went where, and what of them or instead of them did not."""
+    found = done.manifest
+    line = f"{found['rows']:,} rows in {', '.join(file['path'] for file in found['files'])}"
+    for what, counts in (("dropped", found["dropped"]), ("not told", found.get("unused", {}))):
+        if told := {name: rows for name, rows in counts.items() if rows}:
+            line += f", {what} {_reasons(told)}"
+    if found.get("not_read"):
+        line += f", not read {', '.join(found['not_read'])}"
+    say(f"{line}: {done.folder}" + (" (up to date)" if done.up_to_date else ""))
+
+
 def _reasons(counts: dict[str, int]) -> str:
     return ", ".join(f"{rows:,} {reason}" for reason, rows in counts.items())
 
 
-def sources_table(catalog: Catalog) -> str:
-    """The table of sources as Markdown; the README holds it, and a test that it is current."""
+def sources_table(catalog: Catalog, asked: list[str] | None = None) -> str:
+    """The table of the sources `asked` for as Markdown; the README holds it whole, and a test that it is current."""
 
     rows = [
         (
@@ -75,7 +97,7 @@ def sources_table(catalog: Catalog) -> str:
             source.license + (f" ({', '.join(source.terms)})" if source.terms else ""),
             f"{source.rows:,}" if source.rows else "",
         )
-        for name, source in catalog.sources.items()
+        for name, source in catalog.chosen(asked or []).items()
     ]
     return table(("source", "title", "lang task gen", "licence (terms)", "rows upstream"), rows)
 

@@ -145,13 +145,16 @@ def gather(job: Gathering) -> str:
     positions = table["position"].to_numpy()
     if len(positions) != job.rows or (np.diff(positions) != 1).any() or positions[0] % shards.ROWS:
         raise AssertionError(f"{job.shard}: its {job.rows:,} rows do not follow on one another")
-    columns = [_messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
+    columns = [messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
     shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
     return shards.digest(job.shard)
 
 
-def _messages(table: pa.Table) -> pa.Array:
-    """The messages of each row: the texts of all rows sorted by row, which keeps the order they are listed in."""
+def messages(table: pa.Table) -> pa.Array:
+    """The messages of each row, of its `system`, `history`, `prompt` and `target`; a column is one chunk.
+
+    They are the texts of all rows sorted by row, which keeps the order they are listed in.
+    """
     system, history, prompt, target = (table[name].chunk(0) for name in ("system", "history", "prompt", "target"))
     rows, turns = np.arange(len(table)), history.flatten()
     said = pa.concat_arrays([turns.field("user"), turns.field("assistant")])

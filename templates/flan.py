@@ -60,7 +60,7 @@ def import_flan(source: Path, out: Path) -> int:
     The folder can then be named as a template. Raises `TemplateError` when `source` does not hold FLAN's patterns, and
     `ArtefactError` when `out` cannot be written.
     """
-    patterns = read_json(source) if source.suffix == ".json" else read_python(source)
+    patterns = read_patterns(source)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for task in STEMS:
@@ -71,6 +71,11 @@ def import_flan(source: Path, out: Path) -> int:
         raise ArtefactError(f"{out}: cannot be written: {error.strerror}; --out wants a folder") from None
     load(str(out.resolve()))
     return sum(map(len, patterns.zero_shot.values()))
+
+
+def read_patterns(source: Path) -> Patterns:
+    """The patterns of FLAN's `templates.py`, which is not run, or of the same as JSON; else `TemplateError`."""
+    return read_json(source) if source.suffix == ".json" else read_python(source)
 
 
 def read_json(source: Path) -> Patterns:

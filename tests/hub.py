@@ -8,6 +8,7 @@ Every request is recorded, and any one of them can be made to fail:
     with Hub() as hub:
         hub.fail("POST", "/commit/", status=500)          # the next commit is refused
         hub.fail("PUT", "/lfs/", cut=True, after=1)       # the second upload is cut on the wire
+        hub.fail("GET", "/resolve/", sent=100)            # a download is cut after 100 bytes
         ...
         assert hub.files("me/data")["README.md"].startswith(b"---")
 
@@ -75,6 +76,7 @@ class Repo:
     kind: str
     name: str
     private: bool
+    gated: bool = False
     commits: list[tuple[str, dict[str, Blob]]] = field(default_factory=list)
     objects: dict[str, bytes] = field(default_factory=dict)
 
@@ -123,6 +125,8 @@ class Failure:
     times: int
     late: bool
     headers: dict[str, str]
+    sent: int | None
+    body: bytes | None
 
 
 class Refusal(Exception):
@@ -176,9 +180,15 @@ class Hub:
         times: int = 1,
         late: bool = False,
         headers: dict[str, str] | None = None,
+        sent: int | None = None,
+        body: bytes | None = None,
     ) -> None:
-        """Have requests fail with `status`, or by a cut connection; `late` ones are carried out, then fail."""
-        self.failures.append(Failure(method, path, status, message, cut, after, times, late, headers or {}))
+        """Have requests fail with `status`, or by a cut connection; `late` ones are carried out, then fail.
+
+        With `sent` the right answer is cut after so many bytes of its body; with `body` other bytes stand in it.
+        """
+        headers = headers or {}
+        self.failures.append(Failure(method, path, status, message, cut, after, times, late, headers, sent, body))
 
     def calls(self, method: str | None = None) -> list[str]:
         """The requests so far as `METHOD /path`, without queries."""
@@ -188,10 +198,12 @@ class Hub:
         """The files of a repository at its head."""
         return {path: blob.data for path, blob in self.repos[f"{kind}s/{name}"].commits[-1][1].items()}
 
-    def add(self, name: str, files: dict[str, bytes], *, private: bool = False, kind: str = "dataset") -> Repo:
-        """A repository that is there already, with these files."""
+    def add(
+        self, name: str, files: dict[str, bytes], *, private: bool = False, gated: bool = False, kind: str = "dataset"
+    ) -> Repo:
+        """A repository that is there already, with these files; those of a gated one go to whoever may write there."""
         blobs = {path: Blob(data, lfs=_is_large(path, len(data))) for path, data in files.items()}
-        repo = Repo(kind, name, private, objects={blob.sha256: blob.data for blob in blobs.values() if blob.lfs})
+        repo = Repo(kind, name, private, gated, objects={blob.sha256: blob.data for blob in blobs.values() if blob.lfs})
         repo.commit({".gitattributes": Blob(GIT_ATTRIBUTES)} | blobs)
         self.repos[f"{kind}s/{name}"] = repo
         return repo
@@ -413,6 +425,8 @@ def _apply(repo: Repo, files: dict[str, Blob], key: str, value: dict[str, Any]) 
 def resolve(call: Call) -> Answer:
     """A file's bytes, whole or the range asked for."""
     repo = call.repo()
+    if repo.gated and (call.token is None or repo.name.split("/")[0] not in call.hub.writes[call.token]):
+        raise Refusal(403 if call.token else 401, f"Access to dataset {repo.name} is restricted", "GatedRepo")
     sha, files = repo.at(call["revision"])
     blob = files.get(call["path"])
     if blob is None:
@@ -421,7 +435,8 @@ def resolve(call: Call) -> Answer:
     if blob.lfs:
         headers |= {"X-Linked-Size": str(len(blob.data)), "X-Linked-Etag": f'"{blob.sha256}"'}
     asked = re.fullmatch(r"bytes=(\d*)-(\d*)", call.headers.get("range", ""))
-    if asked is None or asked.groups() == ("", ""):
+    changed = call.headers.get("if-range", headers["ETag"]) != headers["ETag"]
+    if asked is None or asked.groups() == ("", "") or changed:
         return Answer(blob.data, headers=headers)
     size = len(blob.data)
     first = int(asked[1]) if asked[1] else max(0, size - int(asked[2]))
@@ -462,9 +477,13 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             with hub.mutex:
                 hub.requests.append(Request(self.command, path, headers, len(body)))
                 failure = hub.due(self.command, path)
-                if failure and not failure.late:
+                spoilt = failure is not None and (failure.sent is not None or failure.body is not None)
+                if failure and not failure.late and not spoilt:
                     return self._fail(failure)
                 answer = self._answered(path, headers, body)
+            if failure and spoilt:
+                answer.body = answer.body if failure.body is None else failure.body
+                return self._send(answer, failure.sent)
             return self._fail(failure) if failure else self._send(answer)
 
         do_GET = do_HEAD = do_POST = do_PUT = handle_any
@@ -504,7 +523,7 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             else:
                 self._send(Answer({"error": failure.message}, failure.status, failure.headers))
 
-        def _send(self, answer: Answer) -> None:
+        def _send(self, answer: Answer, sent: int | None = None) -> None:
             raw = isinstance(answer.body, bytes)
             body = answer.body if raw else json.dumps(answer.body).encode()
             self.send_response(answer.status)
@@ -514,7 +533,9 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.wfile.write(body[:sent])
+            if sent is not None:
+                self.close_connection = True
 
         def log_message(self, format: str, *args: Any) -> None:
             """Say nothing: the requests are kept for the tests."""

@@ -61,7 +61,7 @@ def test_every_dependency_is_pinned_once_and_named_without_a_version() -> None:
 def test_the_table_of_sources_in_the_readme_is_current() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.split("<!-- sources -->\n")[1].split("\n<!-- /sources -->")[0]
-    assert table == sources_table(load(ROOT / "catalog.yaml")), "run make sources and paste the table"
+    assert table == sources_table(load(ROOT / "catalog.yaml")), "paste what sources --markdown prints"
 
 
 def test_every_collector_is_used_and_every_source_has_a_sample() -> None:
@@ -81,10 +81,10 @@ def dry() -> tuple[str, dict[str, str]]:
 
 # What a user may well have in the environment, and what of it must not reach a command.
 STRAY = ["FROM", "OUT", "LANG", "DATA", "SOURCES", "LIMIT", "MIX", "RECIPE", "BASE", "REPO", "TO", "PUBLIC", "WORKERS"]
-STRAY += ["TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
+STRAY += ["SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
 
 
-@pytest.mark.parametrize("target", ["corpus", "mix", "train", "push", "demo", "help"])
+@pytest.mark.parametrize("target", ["corpus", "mix", "train", "push", "export", "sources", "demo", "help"])
 def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry
 
@@ -95,6 +95,19 @@ def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str
     assert commands(clean | dict.fromkeys(STRAY, "stray")) == commands(clean)
 
 
+def test_export_takes_a_source_before_a_mixture(dry: tuple[str, dict[str, str]]) -> None:
+    make, clean = dry
+
+    def command(*given: str) -> str:
+        asked = [make, "-n", "export", "TO=x y", *given]
+        said = subprocess.run(asked, cwd=ROOT, env=clean, check=True, capture_output=True, text=True).stdout
+        return said.strip().splitlines()[-1].split("-m pipeline ")[1]
+
+    rest = '--format "sharegpt" --as "jsonl" --to "x y" --out "data"'
+    assert command("SOURCE=alpaca*", "FORMAT=sharegpt", "AS=jsonl") == f'export --source "alpaca*" {rest}'
+    assert command("MIX=all", "FORMAT=sharegpt", "AS=jsonl") == f'export --mix "all" {rest}'
+
+
 def test_the_variables_of_a_target_reach_its_command(dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry
     given = ["SOURCES=alpaca belle", "FROM=../raw", "DATA=else where", "LIMIT=5", "WORKERS=2"]
@@ -103,5 +116,5 @@ def test_the_variables_of_a_target_reach_its_command(dry: tuple[str, dict[str, s
     *_, command = said.strip().splitlines()
     words = command.split("-m pipeline ")[1].split()
     assert " ".join(words) == (
-        'corpus --from "../raw" --source alpaca --source belle --limit 5 --workers 2 --out "else where"'
+        'corpus --from "../raw" --source "alpaca" --source "belle" --limit 5 --workers 2 --out "else where"'
     )

@@ -1,0 +1,282 @@
+"""Rows a second of `corpus` for every source of the catalog, beside the plain loop it replaces and, where a source is a
+renaming, raw polars.
+
+    python bench/sources.py [--megabytes 100] [--workers 2] [--source NAME ...] [--rows-from ../shared/raw]
+
+Each source's files are grown to so many megabytes: real rows where they are at hand, else the embedded hand-written
+ones (the table says which), repeated with a number in each row's longest text. The plain loop is the ancestor's way:
+json.load or a line at a time, a dict a row, json.dump; it is given for JSON files, as is polars.
+"""
+
+import argparse
+import csv
+import gzip
+import io
+import itertools
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from collectors.catalog import Source, load
+from collectors.files import RawFile, claimed
+from pipeline.collect import SAMPLES
+
+SURI = """
+import json, sys, time
+from pathlib import Path
+from collectors.catalog import load
+from pipeline.collect import collecting
+from pipeline.engine import Engine
+if __name__ == "__main__":
+    raw, out, workers, *names = sys.argv[1:]
+    with Engine(int(workers)) as engine:
+        # The first source only warms the workers up, as it would in a run over many.
+        steps = collecting(load(), [names[0]], Path(raw), Path(out) / "warm", engine)
+        list(steps)
+        for name in names:
+            begin = time.monotonic()
+            (done,) = collecting(load(), [name], Path(raw), Path(out), engine)
+            print(json.dumps([name, time.monotonic() - begin, done.manifest]), flush=True)
+"""
+
+LOOP = """
+import json, sys, time
+out, *paths = sys.argv[1:]
+begin = time.monotonic()
+for path in paths:
+    text = open(path, encoding="utf-8").read()
+    rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
+    kept = [{"instruction": row.get("instruction", ""), "input": row.get("input", ""), "output": row.get("output", "")}
+            for row in rows]
+    json.dump(kept, open(out + "/rows.json", "w", encoding="utf-8"), ensure_ascii=False)
+print(time.monotonic() - begin)
+"""
+
+POLARS = """
+import sys, time
+import polars as pl
+out, names, *paths = sys.argv[1:]
+schema = dict.fromkeys(names.split(","), pl.String)
+begin = time.monotonic()
+for path in paths:
+    with open(path, "rb") as handle:
+        array = handle.read(64).lstrip().startswith(b"[")
+    if array:
+        pl.read_json(path, schema=schema).write_parquet(out + "/rows.parquet")
+    else:
+        pl.scan_ndjson(path, schema=schema).sink_parquet(out + "/rows.parquet")
+print(time.monotonic() - begin)
+"""
+
+
+def varied(value: Any, number: int) -> Any:
+    """A copy of a JSON value in which the longest text ends in a number."""
+    longest = max((text for text in texts(value)), key=len, default=None)
+
+    def copy(one: Any) -> Any:
+        if isinstance(one, dict):
+            return {key: copy(inner) for key, inner in one.items()}
+        if isinstance(one, list):
+            return [copy(inner) for inner in one]
+        return f"{one} {number}" if one is longest else one
+
+    return copy(value)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from itertools.chain.from_iterable(map(texts, value.values()))
+    elif isinstance(value, list):
+        yield from itertools.chain.from_iterable(map(texts, value))
+
+
+def sound(lines: list[str]) -> list[Any]:
+    """The rows of JSON Lines, broken ones left out."""
+    rows = []
+    for line in lines:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            continue
+    return rows
+
+
+def grow_json(file: RawFile, target: Path, size: int) -> None:
+    """A larger file of the same container: an array, JSON Lines, a list in an object, or many files of one object."""
+    data = file.path.read_bytes()
+    packed = data[:2] == b"\x1f\x8b"
+    text = (gzip.decompress(data) if packed else data).decode("utf-8", "replace").lstrip("\ufeff")
+    head = text.lstrip()[:1]
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        whole = None
+    numbers = itertools.count()
+    if file.rows is not None and isinstance(whole, dict):
+        rows = itertools.cycle(whole[file.rows])
+        taken = list(
+            itertools.islice((varied(next(rows), n) for n in numbers), max(1, size // one_size(whole[file.rows])))
+        )
+        target.write_text(json.dumps(whole | {file.rows: taken}, ensure_ascii=False), encoding="utf-8")
+    elif isinstance(whole, dict) and "\n" in text.strip():
+        for number in range(max(1, size // len(data))):
+            place = target.with_name(f"{number}_{target.name}")
+            place.write_text(json.dumps(varied(whole, number), ensure_ascii=False, indent=1), encoding="utf-8")
+    else:
+        rows = whole if head == "[" and whole is not None else sound(text.splitlines())
+        opener: Callable[..., Any] = gzip.open if packed else open
+        with opener(target, "wt", encoding="utf-8") as handle:
+            written = 0
+            for number, row in zip(numbers, itertools.cycle(rows), strict=False):
+                line = json.dumps(varied(row, number), ensure_ascii=False)
+                between = ("[" if not number else ",\n") if head == "[" else ("" if not number else "\n")
+                handle.write(between + line)
+                written += len(line.encode())
+                if written >= size:
+                    break
+            handle.write("]" if head == "[" else "\n")
+
+
+def one_size(rows: list[Any]) -> int:
+    """The mean size of a row in bytes of JSON."""
+    return max(1, len(json.dumps(rows, ensure_ascii=False).encode()) // max(1, len(rows)))
+
+
+def grow_table(file: RawFile, target: Path, size: int) -> None:
+    """A larger CSV or TSV, the last column varied."""
+    encoding = "utf-8" if file.format == "tsv" else file.encoding
+    text = file.path.read_text(encoding=encoding, errors="replace")
+    if file.format == "tsv":
+        rows = [line.split("\t") for line in text.splitlines() if line]
+        head: list[str] | None = None
+    else:
+        head, *rows = list(csv.reader(io.StringIO(text, newline="")))
+    with target.open("w", encoding=encoding, errors="replace", newline="") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        written = 0
+        if head is not None:
+            writer.writerow(head)
+        for number, row in enumerate(itertools.cycle(rows)):
+            out = [*row[:-1], f"{row[-1]} {number}"]
+            if file.format == "tsv":
+                handle.write("\t".join(out) + "\n")
+            else:
+                writer.writerow(out)
+            written += sum(len(cell.encode()) for cell in out)
+            if written >= size:
+                break
+
+
+def grow(file: RawFile, target: Path, size: int) -> None:
+    """A larger file in the format of a claimed one."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    name = file.path.name
+    if name.endswith((".zip", ".tar.gz", ".tgz")):
+        grow_archive(file.path, target, size)
+    elif file.format == "parquet":
+        frame = pl.read_parquet(file.path)
+        times = max(1, size // max(1, int(frame.estimated_size())))
+        pl.concat([frame] * times).write_parquet(target)
+    elif file.format == "text":
+        target.write_bytes(file.path.read_bytes() * max(1, size // file.path.stat().st_size))
+    elif file.format in {"csv", "tsv"}:
+        grow_table(file, target, size)
+    else:
+        grow_json(file, target, size)
+
+
+def grow_archive(path: Path, target: Path, size: int) -> None:
+    """A larger archive: its members under more names."""
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+    else:
+        with tarfile.open(path) as tar:
+            members = {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
+    times = max(1, size // max(1, sum(map(len, members.values()))))
+    named = ((f"{time}/{name}", data) for time in range(times) for name, data in members.items())
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, data in named:
+                archive.writestr(name, data)
+    else:
+        with tarfile.open(target, "w:gz", compresslevel=1) as tar:
+            for name, data in named:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def printed(words: list[str]) -> str:
+    """What a process prints."""
+    os.sync()
+    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(done.stderr.strip().splitlines()[-1])
+    return done.stdout
+
+
+def peers(source: Source, files: list[Path], out: Path) -> tuple[float, float] | None:
+    """Seconds of the plain loop and of raw polars, where a source is a renaming of fields in JSON files."""
+    if source.columns is None or len(files) > 50 or not all(path.suffix in {".json", ".jsonl"} for path in files):
+        return None
+    names = [getattr(source.columns, field) for field in ("instruction", "input", "output")]
+    flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
+    words = [str(out), *map(str, files)]
+    loop = float(printed(["-c", LOOP, *words]))
+    return loop, float(printed(["-c", POLARS, str(out), ",".join(flat), *map(str, files)]))
+
+
+def main() -> None:
+    """Measure every source asked for, in one run, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--megabytes", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--source", action="append", default=[])
+    parser.add_argument("--rows-from", type=Path, default=Path("../shared/raw"))
+    given = parser.parse_args()
+    packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "msgspec"))
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, {packages}"
+    print(f"{given.megabytes} MB a source, {given.workers} workers; {machine}")
+    print("\n| source | rows | raw rows | MB | rows/s | MB/s | plain loop / it | of raw polars |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        sources = load().chosen(given.source)
+        real = {name: (given.rows_from / name).is_dir() for name in sources}
+        for name, source in sources.items():
+            files, _ = claimed(name, source, (given.rows_from if real[name] else SAMPLES) / name)
+            for file in files:
+                grow(file, place / "raw" / name / file.subset, given.megabytes * 1_000_000 // len(files))
+        runner = place / "run.py"
+        runner.write_text(SURI)
+        words = [str(runner), str(place / "raw"), str(place / "out"), str(given.workers), *sources]
+        for line in printed(words).splitlines():
+            name, seconds, manifest = json.loads(line)
+            grown = [path for path in (place / "raw" / name).rglob("*") if path.is_file()]
+            size, rows = sum(path.stat().st_size for path in grown) / 1e6, manifest["raw_rows"]
+            others = peers(sources[name], grown, place)
+            cells = [name, "real" if real[name] else "hand-written", f"{rows:,}", f"{size:,.0f}"]
+            cells += [f"{rows / seconds:,.0f}", f"{size / seconds:,.0f}"]
+            cells += [f"{others[0] / seconds:.1f}", f"{others[1] / seconds:.2f}"] if others else ["", ""]
+            print("| " + " | ".join(cells) + " |", flush=True)
+    print(f"\npeak of any one process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
