@@ -10,6 +10,9 @@ WORKERS :=
 SOURCES :=
 FROM := sample
 LIMIT :=
+# corpus FROM=hub: OFFLINE=1 uses only what was fetched before; STRICT=1 takes drift from the catalog for an error.
+OFFLINE :=
+STRICT :=
 # mix, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
 MIX := alpaca-belle-cot
 # train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
@@ -48,11 +51,11 @@ WORKERS_ := $(if $(WORKERS),--workers $(WORKERS))
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{printf "  %-9s %s\n", $$1, $$2}'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' Makefile
 	@echo "  DATA=$(DATA)  the data folder;  FROM=$(FROM)  (sample: the embedded rows; hub: upstream; or a folder)"
 
 corpus: $(VENV)/base ## Raw files to records: [SOURCES="alpaca belle"] [FROM=sample|hub|DIR] [LIMIT=rows]
-	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source "$(name)") $(if $(LIMIT),--limit $(LIMIT)) $(WORKERS_) $(OUT_)
+	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source "$(name)") $(if $(LIMIT),--limit $(LIMIT)) $(if $(OFFLINE),--offline) $(if $(STRICT),--strict) $(WORKERS_) $(OUT_)
 
 mix: $(VENV)/base ## Records to a mixture: MIX=alpaca-belle-cot or a path
 	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)

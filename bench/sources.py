@@ -135,7 +135,7 @@ def grow_json(file: RawFile, target: Path, size: int) -> None:
         target.write_text(json.dumps(whole | {file.rows: taken}, ensure_ascii=False), encoding="utf-8")
     elif isinstance(whole, dict) and "\n" in text.strip():
         for number in range(max(1, size // len(data))):
-            place = target.with_name(f"{number}_{target.name}")
+            place = target.with_name(f"{target.stem}_{number}{target.suffix}")
             place.write_text(json.dumps(varied(whole, number), ensure_ascii=False, indent=1), encoding="utf-8")
     else:
         rows = whole if head == "[" and whole is not None else sound(text.splitlines())
@@ -222,13 +222,22 @@ def grow_archive(path: Path, target: Path, size: int) -> None:
                 tar.addfile(info, io.BytesIO(data))
 
 
-def printed(words: list[str]) -> str:
-    """What a process prints."""
+def printed(words: list[str]) -> Iterator[str]:
+    """What a process prints, line by line."""
     os.sync()
-    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr.strip().splitlines()[-1])
-    return done.stdout
+    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None
+        yield from job.stdout
+    if job.returncode:
+        raise SystemExit(f"{words[0]}: failed")
+
+
+def unpacked(path: Path) -> int:
+    """Bytes of a file, of a gzip those within it."""
+    if path.suffix != ".gz" or path.name.endswith(".tar.gz"):
+        return path.stat().st_size
+    with gzip.open(path) as handle:
+        return handle.seek(0, os.SEEK_END)
 
 
 def peers(source: Source, files: list[Path], out: Path) -> tuple[float, float] | None:
@@ -238,8 +247,8 @@ def peers(source: Source, files: list[Path], out: Path) -> tuple[float, float] |
     names = [getattr(source.columns, field) for field in ("instruction", "input", "output")]
     flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
     words = [str(out), *map(str, files)]
-    loop = float(printed(["-c", LOOP, *words]))
-    return loop, float(printed(["-c", POLARS, str(out), ",".join(flat), *map(str, files)]))
+    loop = float(*printed(["-c", LOOP, *words]))
+    return loop, float(*printed(["-c", POLARS, str(out), ",".join(flat), *map(str, files)]))
 
 
 def main() -> None:
@@ -266,10 +275,10 @@ def main() -> None:
         runner = place / "run.py"
         runner.write_text(SURI)
         words = [str(runner), str(place / "raw"), str(place / "out"), str(given.workers), *sources]
-        for line in printed(words).splitlines():
+        for line in printed(words):
             name, seconds, manifest = json.loads(line)
             grown = [path for path in (place / "raw" / name).rglob("*") if path.is_file()]
-            size, rows = sum(path.stat().st_size for path in grown) / 1e6, manifest["raw_rows"]
+            size, rows = sum(map(unpacked, grown)) / 1e6, manifest["raw_rows"]
             others = peers(sources[name], grown, place)
             cells = [name, "real" if real[name] else "hand-written", f"{rows:,}", f"{size:,.0f}"]
             cells += [f"{rows / seconds:,.0f}", f"{size / seconds:,.0f}"]

@@ -16,6 +16,8 @@ from collectors.upstream import GITHUB, Listing, Upstream, listing, place
 
 AT_ONCE: Final = 4
 """Files that are under way at a time."""
+BEAT: Final = 0.2
+"""Seconds within which an interrupt is seen."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -195,9 +197,12 @@ class _Run:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             futures = [pool.submit(action, item) for item in items]
             try:
-                done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
+                pending = set(futures)
+                while pending:
+                    # In turns: polars has signals go on with a wait that has no end, so an interrupt would not be seen.
+                    done, pending = wait(pending, timeout=BEAT, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
                 return [future.result() for future in futures]
             except BaseException:
                 self.net.stop.set()

@@ -153,7 +153,7 @@ def opened(file: RawFile, handle: BinaryIO) -> Iterator[tuple[io.BufferedReader,
 
 def buffered(raw: object) -> io.BufferedReader:
     """A reader that returns as many bytes as it is asked for, until the end."""
-    return io.BufferedReader(cast(io.RawIOBase, raw), buffer_size=1 << 20)
+    return io.BufferedReader(cast(io.RawIOBase, raw), buffer_size=HEAD)
 
 
 @contextmanager

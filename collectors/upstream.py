@@ -2,11 +2,15 @@
 
 import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote
+
+import httpx2
 
 from collectors.catalog import Origin
 from collectors.download import Downloads
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoFile
 
 GITHUB: Final = "https://raw.githubusercontent.com"
+GITHUB_API: Final = "https://api.github.com"
+Entry = TypeVar("Entry")
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -49,17 +55,48 @@ def place(origin: Origin) -> str:
     return origin.url or f"{origin.hub or origin.github}@{origin.revision}"
 
 
-def listing(name: str, origin: Origin, net: Downloads, github: str = GITHUB) -> Listing:
-    """What `origin` holds of the source `name`; only the Hub has to be asked.
+def listing(name: str, origin: Origin, net: Downloads, github: str = GITHUB, github_api: str = GITHUB_API) -> Listing:
+    """What `origin` holds of the source `name`; the Hub is asked, and GitHub where a path is a pattern.
 
     Raises `RemoteError` when it is out of reach, refuses, or has no file that a path names.
     """
     if origin.hub is not None:
         return _hub(f"{name}: {place(origin)}", origin.hub, origin, net)
     top = origin.url or f"{github}/{origin.github}/{origin.revision}/"
-    files = [Upstream(path=path, url=top + quote(path)) for path in origin.paths]
+    paths = origin.paths
+    if any(map(is_glob, paths)):
+        every = _github_paths(f"{name}: {place(origin)}", origin, net, github_api)
+        paths = list(_named(f"{name}: {place(origin)}", paths, every))
+    files = [Upstream(path=path, url=top + quote(path)) for path in paths]
     known = origin.github is not None and COMMIT.fullmatch(origin.revision)
     return Listing(commit=origin.revision if known else None, files=files)
+
+
+def _github_paths(label: str, origin: Origin, net: Downloads, github_api: str) -> dict[str, str]:
+    """Every file of a GitHub repository at a revision (REST API, git trees)."""
+    address = f"{github_api}/repos/{origin.github}/git/trees/{origin.revision}"
+
+    def ask() -> dict[str, Any]:
+        answer = httpx2.get(address, params={"recursive": "1"}, follow_redirects=True, timeout=30)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+    tree = net.patiently(label, ask)
+    if tree.get("truncated") or not isinstance(tree.get("tree"), list):
+        raise RemoteError(f"{label}: is too large for GitHub to list; name its files in the catalog")
+    return {entry["path"]: entry["path"] for entry in tree["tree"] if entry["type"] == "blob"}
+
+
+def _named(label: str, paths: list[str], every: "dict[str, Entry]") -> "dict[str, Entry]":
+    """The files that paths and patterns name, in their order; each must name one."""
+    chosen: dict[str, Entry] = {}
+    for path in paths:
+        named = {one: every[one] for one in every if one == path or (is_glob(path) and matches(one, path))}
+        if not named:
+            raise RemoteError(f"{label}: has no file {path}; {_near(path, every)}")
+        chosen |= named
+    return chosen
 
 
 def _hub(label: str, repository: str, origin: Origin, net: Downloads) -> Listing:
@@ -110,23 +147,18 @@ def _entries(
         gated=True,
     )
     every = {entry.path: entry for entry in sorted(tree, key=lambda one: one.path) if isinstance(entry, RepoFile)}
-    chosen: dict[str, RepoFile] = {}
-    for path in paths:
-        named = {one: every[one] for one in every if one == path or (is_glob(path) and matches(one, path))}
-        if not named:
-            raise RemoteError(f"{label}: has no file {path}; {_near(path, every)}")
-        chosen |= named
-    return chosen
+    return _named(label, paths, every)
 
 
-def _near(path: str, every: "dict[str, RepoFile]") -> str:
+def _near(path: str, every: Iterable[str]) -> str:
     """The end of "no such file", with at most a few names."""
     said = nearest(path, every)
-    return said if said.startswith("did") or len(every) <= 10 else f"it has {', '.join(list(every)[:10])} and others"
+    few = list(islice(every, 11))
+    return said if said.startswith("did") or len(few) <= 10 else f"it has {', '.join(few[:10])} and others"
 
 
 def is_glob(path: str) -> bool:
-    """Whether a path of an origin is a pattern; only the Hub can be asked for those."""
+    """Whether a path of an origin is a pattern."""
     return any(mark in path for mark in "*?[")
 
 

@@ -127,6 +127,7 @@ class Failure:
     headers: dict[str, str]
     sent: int | None
     body: bytes | None
+    seen: threading.Event | None
 
 
 class Refusal(Exception):
@@ -182,13 +183,15 @@ class Hub:
         headers: dict[str, str] | None = None,
         sent: int | None = None,
         body: bytes | None = None,
+        seen: threading.Event | None = None,
     ) -> None:
         """Have requests fail with `status`, or by a cut connection; `late` ones are carried out, then fail.
 
         With `sent` the right answer is cut after so many bytes of its body; with `body` other bytes stand in it.
+        `seen` is set when such a request has arrived.
         """
         headers = headers or {}
-        self.failures.append(Failure(method, path, status, message, cut, after, times, late, headers, sent, body))
+        self.failures.append(Failure(method, path, status, message, cut, after, times, late, headers, sent, body, seen))
 
     def calls(self, method: str | None = None) -> list[str]:
         """The requests so far as `METHOD /path`, without queries."""
@@ -216,6 +219,8 @@ class Hub:
                     failure.after -= 1
                 elif failure.times:
                     failure.times -= 1
+                    if failure.seen:
+                        failure.seen.set()
                     return failure
         return None
 
