@@ -554,7 +554,9 @@ def test_a_run_that_was_killed_is_gone_on_from(github: Served, tmp_path: Path) -
     github.faults[FIRST] = [Fault(cut=3_000_000)]
     known = catalog(tmp_path / "catalog.yaml", origins=[ROWS])
     words = [sys.executable, "-c", KILLED, str(known), str(tmp_path / "raw"), github.url]
-    assert subprocess.run(words, cwd=ROOT, capture_output=True, check=False).returncode == -signal.SIGKILL
+    online = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    killed = subprocess.run(words, cwd=ROOT, env=online, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert (tmp_path / "raw" / "s" / ".part" / "data" / "rows.json.part").stat().st_size == 3_000_000
     github.asked.clear()
     fetch({"s": source(ROWS)}, tmp_path / "raw", github=github.url)
