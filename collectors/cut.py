@@ -50,7 +50,7 @@ def _json(
         data = stream.read(objects.LARGEST + 1)
         if objects.is_one(data, broken):
             turned = objects.transposed(data) if form.lists else None
-            return iter([objects.object_block(data)]) if turned is None else objects.element_blocks(turned, limit=limit)
+            return iter([objects.joined([data], 0)]) if turned is None else objects.element_blocks(turned, limit=limit)
         return blocks.line_blocks(cast(BinaryIO, io.BufferedReader(_Again(data, stream))), packed, limit)
     return blocks.line_blocks(stream, packed, limit)
 

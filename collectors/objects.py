@@ -41,11 +41,6 @@ def is_one(data: bytes, broken: Broken) -> bool:
     return True
 
 
-def object_block(data: bytes) -> Block:
-    """A file that is one row."""
-    return Block(offset=0, length=len(data), first=0, rows=1, array=True, spans=((0, len(data)),), data=data)
-
-
 def listed_blocks(data: bytes, key: str, broken: Broken, limit: int | None) -> Iterator[Block]:
     """Blocks of the elements of the list under `key`; the object's other fields come along as `enclosing`."""
     try:

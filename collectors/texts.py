@@ -6,6 +6,8 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
+from collectors.values import text
+
 _STRINGS: Final = msgspec.json.Decoder(list[str])
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -37,17 +39,11 @@ def _lists(values: pl.Series) -> pl.Series:
 
 def _list(value: bytes) -> list[str] | None:
     if not value.startswith(b"["):
-        text = _text(value)
-        return None if text is None else [text]
+        one = text(value)
+        return None if one is None else [one]
     try:
         return _STRINGS.decode(value)
     except msgspec.ValidationError:
-        every = [_text(bytes(element)) for element in _ELEMENTS.decode(value)]
-    found = [text for text in every if text is not None]
+        every = [text(bytes(element)) for element in _ELEMENTS.decode(value)]
+    found = [one for one in every if one is not None]
     return found if len(found) == len(every) else None
-
-
-def _text(value: bytes) -> str | None:
-    if value.startswith(b'"'):
-        return msgspec.json.decode(value, type=str)
-    return value.decode() if value[:1] in b"-0123456789" else None

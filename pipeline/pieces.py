@@ -67,12 +67,14 @@ class Cutter:
     def pieces(self, files: list[RawFile]) -> Iterator[Piece]:
         """The pieces of all files, in order. `SourceError` for what is no file of its kind."""
         waiting: list[tuple[RawFile, Block]] = []
+        length = rows = 0
         numbers = count()
         for file in files:
             for block in self._blocks(file):
-                if waiting and not _fits(waiting, block):
+                length, rows = length + block.length, rows + block.rows
+                if waiting and (length > blocks.BYTES or rows > blocks.ROWS):
                     yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
-                    waiting = []
+                    waiting, length, rows = [], block.length, block.rows
                 waiting.append((file, block))
         if waiting:
             yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
@@ -88,12 +90,6 @@ class Cutter:
             with opened(file, cast(BinaryIO, hashing or handle)) as (stream, packed):
                 yield from cut(file, shape(file), stream, packed, self.limit)
             self.digests[file.subset] = known if hashing is None else hashing.drained()  # type: ignore[assignment]
-
-
-def _fits(waiting: list[tuple[RawFile, Block]], block: Block) -> bool:
-    """Whether a block may share a shard with those before it."""
-    length = sum(one.length for _, one in waiting) + block.length
-    return length <= blocks.BYTES and sum(one.rows for _, one in waiting) + block.rows <= blocks.ROWS
 
 
 def build(piece: Piece) -> Built:

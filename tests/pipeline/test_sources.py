@@ -41,7 +41,7 @@ def test_an_entry(tmp_path: Path) -> None:
             "ancestor_rows": 52002,
             "built": {"raw_rows": 3, "records": 2, "rejected": {"missing field": 1}, "limit": None},
             "bytes": size,
-            "verified": True,
+            "verified": False,
             "evaluation": False,
         }
     ]
@@ -52,7 +52,7 @@ def test_the_command_prints_a_table_a_script_can_have_as_json(tmp_path: Path) ->
     table = run([*COMMAND, "--out", str(out)]).stdout.splitlines()
     assert table[0].split()[:4] == ["source", "lang", "task", "gen"]
     [line] = [line for line in table if line.startswith("alpaca ")]
-    assert all(part in line for part in ("CC-BY-NC-4.0", "tatsu-lab/stanford_alpaca@761dc5b ", "52,002", "  3 ", "yes"))
+    assert all(part in line for part in ("CC-BY-NC-4.0", "tatsu-lab/stanford_alpaca@761dc5b ", "52,002", "  3 ", " no"))
     names = list(load(ROOT / "catalog.yaml").sources)
     assert [line.split()[0] for line in table[1:] if line[:1].strip()] == names
     entries: list[dict[str, Any]] = json.loads(run([*COMMAND, "--json", "--out", str(out)]).stdout)
