@@ -1,14 +1,17 @@
 """zip and tar archives of JSON files: members in the order of their names, read in place, never unpacked."""
 
+import io
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from pathlib import Path
+from typing import BinaryIO, Final, cast
 
 from collectors.blocks import Broken
 
@@ -20,7 +23,10 @@ LARGEST: Final = 256 << 20
 RATIO: Final = 2_000
 """How many times its packed size a zip's contents may say they are; text packs some ten times."""
 
-Member = tuple[str, Callable[[], Any]]
+SMALL: Final = 1 << 20
+"""Bytes of a member that is read at once."""
+
+Member = tuple[str, Callable[[], BinaryIO]]
 
 
 def is_archive(path: Path) -> bool:
@@ -39,7 +45,7 @@ def members(path: Path, stream: BinaryIO, broken: Broken) -> Iterator[list[Membe
         try:
             with zipfile.ZipFile(path) as archive:
                 yield _zip_members(archive, path.stat().st_size, broken)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
             raise broken(f"is no sound zip ({error}); fetch it again") from None
         return
     # Members are wanted in the order of their names, so the tar must be one that can be gone about in.
@@ -61,8 +67,28 @@ def _zip_members(archive: zipfile.ZipFile, packed: int, broken: Broken) -> list[
     for one in archive.infolist():
         _check(one.filename, stat.S_ISLNK(one.external_attr >> 16), broken)
         if one.filename.endswith(ENDINGS) and not _hidden(one.filename):
-            found.append((one.filename, partial(archive.open, one)))
+            found.append((one.filename, partial(_opened, archive, one)))
     return sorted(found, key=lambda member: member[0])
+
+
+def _opened(archive: zipfile.ZipFile, one: zipfile.ZipInfo) -> BinaryIO:
+    """A member of a zip. What is small is inflated at once: there may be 20,000, and a stream for each is dear."""
+    encrypted = one.flag_bits & 1
+    if encrypted or one.file_size > SMALL or one.compress_type != zipfile.ZIP_DEFLATED or archive.fp is None:
+        return cast(BinaryIO, archive.open(one))
+    archive.fp.seek(one.header_offset)
+    head = archive.fp.read(_LOCAL.size)
+    if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
+        raise zipfile.BadZipFile(f"no member begins where {one.filename!r} should")
+    archive.fp.seek(sum(_LOCAL.unpack(head)), io.SEEK_CUR)
+    data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(archive.fp.read(one.compress_size), one.file_size + 1)
+    if len(data) != one.file_size or zlib.crc32(data) != one.CRC:
+        raise zipfile.BadZipFile(f"{one.filename!r} is not what its checksum says")
+    return io.BytesIO(data)
+
+
+_LOCAL: Final = struct.Struct("<26xHH")
+"""The header before a member's bytes: behind it stand the name and the extra field, of these lengths."""
 
 
 def _tar_members(archive: tarfile.TarFile, broken: Broken) -> list[Member]:
@@ -75,13 +101,13 @@ def _tar_members(archive: tarfile.TarFile, broken: Broken) -> list[Member]:
 
 
 def _check(name: str, link: bool, broken: Broken) -> None:
-    path = PurePosixPath(name.replace("\\", "/"))
+    parts = name.replace("\\", "/").split("/")
     if link:
         raise broken(f"holds a link, {name!r}; an archive of data has none")
-    if path.is_absolute() or ".." in path.parts or (path.parts[:1] and path.parts[0].endswith(":")):
+    if not parts[0] or parts[0].endswith(":") or ".." in parts:
         raise broken(f"holds {name!r}, which leads out of the archive")
 
 
 def _hidden(name: str) -> bool:
     """Whether a member is a hidden file, or of the kind that macOS puts beside others."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    return any(part.startswith((".", "__MACOSX")) and part != "." for part in name.split("/"))

@@ -19,6 +19,9 @@ ROWS: Final = 65_536
 BYTES: Final = 16 << 20
 """A block ends at the first row end after so many rows or bytes, whichever comes first."""
 
+LONGEST: Final = 256 << 20
+"""Bytes in which a row must end: a longer line is an error, and an array's element without end a broken one."""
+
 CHUNK: Final = 1 << 20
 BOM: Final = b"\xef\xbb\xbf"
 
@@ -49,12 +52,13 @@ class Block:
 Broken = Callable[[str], SourceError]
 
 
-def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) -> Iterator[Block]:
+def line_blocks(stream: BinaryIO, broken: Broken, keep: bool = False, limit: int | None = None) -> Iterator[Block]:
     """Blocks of physical lines; `rows` counts all of them, blank ones too.
 
-    `keep` carries the bytes along; `limit` ends the file behind so many lines that are not blank.
+    `keep` carries the bytes along; `limit` ends the file behind so many lines that are not blank. `broken` words the
+    error of a line without end, which would have to be held whole.
     """
-    start = first = lines = position = 0
+    start = first = lines = position = begun = 0
     kept: list[bytes] = []
 
     def block(end: int, last: bool = False) -> Block:
@@ -76,6 +80,10 @@ def line_blocks(stream: BinaryIO, keep: bool = False, limit: int | None = None) 
         if keep:
             kept.append(chunk[done:])
         position += len(chunk)
+        if (ended := chunk.rfind(b"\n")) >= 0:
+            begun = position - len(chunk) + ended + 1
+        elif position - begun > LONGEST:
+            raise broken(f"has a line of more than {LONGEST >> 20} MB, line {first + lines}; that is no row, remove it")
     if position > start:
         lines += not chunk.endswith(b"\n")
         yield block(position, last=True)
@@ -86,16 +94,20 @@ def _chunks(stream: BinaryIO, limit: int | None) -> Iterator[bytes]:
     if limit is None:
         yield from iter(lambda: stream.read(CHUNK), b"")
         return
-    lines: list[bytes] = []
-    for line in iter(stream.readline, b""):
-        lines.append(line)
-        limit -= bool(line.strip(b" \t\r\n"))
-        if not limit or len(lines) == 4096:
-            yield b"".join(lines)
-            lines = []
+    parts: list[bytes] = []
+    size, filled = 0, False
+    for part in iter(lambda: stream.readline(CHUNK), b""):
+        parts.append(part)
+        size += len(part)
+        filled = filled or bool(part.strip(b" \t\r\n"))
+        if part.endswith(b"\n"):
+            limit, filled = limit - filled, False
+        if not limit or size >= CHUNK:
+            yield b"".join(parts)
+            parts, size = [], 0
         if not limit:
             return
-    yield b"".join(lines)
+    yield b"".join(parts)
 
 
 def _line_cut(chunk: bytes, done: int, breaks: int, rows: int, size: int) -> int:
@@ -264,10 +276,6 @@ def _sound(text: str, start: int) -> int | None:
         return None
 
 
-_LONGEST: Final = 256 << 20
-"""Characters that are waited for the end of an element before it is taken for a broken one."""
-
-
 def _goes_on(error: json.JSONDecodeError, ended: bool) -> bool:
     """Whether a value is sound up to the end of the text, so that the rest of it is still to come, or is cut off.
 
@@ -276,7 +284,7 @@ def _goes_on(error: json.JSONDecodeError, ended: bool) -> bool:
     if ended:
         return error.pos >= len(error.doc.rstrip())
     cut = error.msg.startswith("Unterminated string") or error.pos >= len(error.doc) - len("-Infinity")
-    return cut and len(error.doc) < _LONGEST
+    return cut and len(error.doc) < LONGEST
 
 
 def _element_end(text: str, start: int, ended: bool) -> int | None:

@@ -29,7 +29,7 @@ def cut(file: RawFile, form: Shape, stream: io.BufferedReader, packed: bool, lim
     if file.format == "csv":
         return _headed(form, blocks.csv_blocks(stream, file.encoding, packed, limit), broken)
     if file.format == "tsv":
-        return blocks.line_blocks(stream, packed, limit)
+        return blocks.line_blocks(stream, broken, packed, limit)
     if file.format == "text":
         return _text(form, stream.read(), broken)
     if form.whole:
@@ -51,8 +51,9 @@ def _json(
         if objects.is_one(data, broken):
             turned = objects.transposed(data) if form.lists else None
             return iter([objects.joined([data], 0)]) if turned is None else objects.element_blocks(turned, limit=limit)
-        return blocks.line_blocks(cast(BinaryIO, io.BufferedReader(_Again(data, stream))), packed, limit)
-    return blocks.line_blocks(stream, packed, limit)
+        whole = cast(BinaryIO, io.BufferedReader(_Again(data, stream)))
+        return blocks.line_blocks(whole, broken, packed, limit)
+    return blocks.line_blocks(stream, broken, packed, limit)
 
 
 class _Again(io.RawIOBase):
@@ -118,21 +119,31 @@ def _members(
         singles: list[tuple[int, bytes]] = []
         ordinal = size = 0
         for name, opening in found:
-            with buffered(opening()) as member:
-                head = member.peek(blocks.CHUNK).removeprefix(BOM).lstrip()
-                if name.endswith(".jsonl") or head.startswith(b"["):
-                    inner = _json(file, form, member, True, limit, broken)
-                    yield from (replace(block, member=name) for block in inner)
+            with opening() as member:
+                text = member.read(archives.SMALL)
+                if name.endswith(".jsonl") or text.removeprefix(BOM).lstrip().startswith(b"["):
+                    with buffered(_Again(text, member)) as whole:
+                        for block in _json(file, form, whole, True, limit, broken):
+                            yield replace(block, member=name)
+                            limit = limit and limit - _filled(block)
+                    if limit == 0:
+                        break
                     continue
-                text = member.read(archives.LARGEST + 1)
+                if len(text) == archives.SMALL:
+                    text += member.read(archives.LARGEST + 1 - len(text))
             if len(text) > archives.LARGEST:
                 raise broken(f"holds {name!r}, one object of more than {archives.LARGEST >> 20} MB")
             singles.append((ordinal, text.removeprefix(BOM)))
-            ordinal, size = ordinal + 1, size + len(text)
-            if size >= blocks.BYTES or len(singles) == blocks.ROWS or ordinal == limit:
+            ordinal, size, limit = ordinal + 1, size + len(text), limit and limit - 1
+            if size >= blocks.BYTES or len(singles) == blocks.ROWS:
                 yield objects.joined([one for _, one in singles], singles[0][0])
                 singles, size = [], 0
-            if ordinal == limit:
+            if limit == 0:
                 break
         if singles:
             yield objects.joined([one for _, one in singles], singles[0][0])
+
+
+def _filled(block: Block) -> int:
+    """The rows of a block that carries its bytes; a blank line is none."""
+    return block.rows if block.array else sum(1 for line in (block.data or b"").split(b"\n") if line.strip(b" \t\r"))

@@ -186,7 +186,7 @@ def _other_encoding(head: bytes, declared: str) -> str | None:
         return "UTF-16 or UTF-32"
     text = head.decode("utf-8", errors="replace")
     # The last character may be cut by the end of `head`.
-    broken, sound = text[:-1].count("\N{REPLACEMENT CHARACTER}"), sum(map("\x7f".__lt__, text))
+    broken = text[:-1].count("\N{REPLACEMENT CHARACTER}")
     if declared == "utf-8":
-        return "no UTF-8 (GB18030?)" if broken >= 8 and 2 * broken > sound else None
-    return "UTF-8" if sound and not broken else None
+        return "no UTF-8 (GB18030?)" if broken >= 8 and 2 * broken > sum(map("\x7f".__lt__, text)) else None
+    return "UTF-8" if not broken and not text.isascii() else None

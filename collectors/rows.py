@@ -127,9 +127,10 @@ def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
     frame = None
     if block.spans is None:
         elements = msgspec.json.decode(b"".join((b"[", data, b"]")), type=list[msgspec.Raw])
-        if all(memoryview(element)[0] == _OPEN for element in elements):
+        lines = b"\n".join(elements)
+        if _begin_objects(lines, elements):
             # Sound objects, so line breaks within them stand between tokens, where they say nothing.
-            frame = fast(b"\n".join(elements), len(elements), schema, sound=True)
+            frame = fast(lines, len(elements), schema, sound=True)
     else:
         elements = [data[start:end] for start, end in block.spans]
     if frame is not None:
@@ -138,6 +139,13 @@ def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
     values, good, bad = exact(elements, schema)
     frame = _frame(values, schema, [block.first + index for index in good])
     return Rows(frame=frame, bad=bad, texts=elements, first=block.first, count=len(elements))
+
+
+def _begin_objects(lines: bytes, elements: Sequence[Any]) -> bool:
+    """Whether each of the elements that `lines` joins is an object."""
+    lengths = np.fromiter(map(len, elements), np.int64, len(elements))
+    begins = np.cumsum(lengths + 1) - lengths - 1
+    return bool((np.frombuffer(lines, np.uint8)[begins] == _OPEN).all())
 
 
 def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.DataFrame | None:
@@ -319,6 +327,8 @@ def _frame(values: list[Any], schema: Schema, ordinals: list[int]) -> pl.DataFra
 
 def _series(name: str, column: Sequence[Any], dtype: Kind) -> pl.Series:
     """One column; Arrow builds nested ones many times as fast as polars."""
+    if column.count(None) == len(column):
+        return pl.Series(name, [None], dtype=dtype).new_from_index(0, len(column))
     if not _nested(dtype):
         return pl.Series(name, column, dtype=dtype)
     kind = pl.Series(name, [], dtype=dtype).to_arrow(compat_level=pl.CompatLevel.oldest()).type

@@ -1,15 +1,15 @@
 """The piece of work of collect: one block of one raw file becomes one shard of records and its share of the books."""
 
 import codecs
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, groupby
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 
@@ -19,6 +19,7 @@ from collectors.contract import Finished, counts, finished
 from collectors.cut import cut
 from collectors.errors import SourceError
 from collectors.files import Hashing, RawFile, opened
+from collectors.objects import joined
 from collectors.record import CONSTANT, SCHEMA
 from collectors.rows import Rows
 from collectors.shape import Shape
@@ -94,7 +95,7 @@ class Cutter:
 
 def build(piece: Piece) -> Built:
     """Read, collect and finish the blocks of a piece, and write their shard, if there is a record."""
-    gave = [_built(file, block) for file, block in piece.blocks]
+    gave = [_built(list(run)) for _, run in groupby(piece.blocks, key=_together)]
     tables = [table for table, _ in gave if table is not None]
     if tables:
         shards.write(piece.shard, pa.concat_tables(tables).unify_dictionaries())
@@ -113,25 +114,41 @@ def build(piece: Piece) -> Built:
     )
 
 
+def _together(placed: tuple[RawFile, Block]) -> tuple[object, ...]:
+    """What neighbouring blocks must share to be read as one: a frame for each of thousands of small files is dear.
+
+    They are files of a single row each that differ in their paths alone; any other block stands by itself.
+    """
+    file, block = placed
+    if block.data is None or block.rows != 1 or not block.array or block.member or block.enclosing:
+        return (file.subset, block.member, block.first)
+    return (file.columns, file.collector, file.encoding, *(getattr(file, name) for name in TAGS))
+
+
 def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     return dict(sum(map(Counter, counts), Counter[str]()))
 
 
-def _built(file: RawFile, block: Block) -> tuple[pa.Table | None, Built]:
-    """The records of one block, None without any, and its books."""
-    form = shape(file)
-    read = _read(file, block, form)
+def _built(run: list[tuple[RawFile, Block]]) -> tuple[pa.Table | None, Built]:
+    """The records of one block, or of several that are read together, None without any, and the books."""
+    (file, block), form = run[0], shape(run[0][0])
+    read = _read(file, block if len(run) == 1 else _merged([one for _, one in run]), form)
     if read.cut is not None:
         raise SourceError(
             f"{file.source}: {file.path}: ends in the middle of row {read.cut}; the file is cut short, fetch it again"
         )
-    subset = file.subset if block.member is None else f"{file.subset}/{block.member}"
-    native = read.frame.lazy().with_columns(subset=pl.lit(subset))
+    subsets = [one.subset if part.member is None else f"{one.subset}/{part.member}" for one, part in run]
+    subset = pl.lit(subsets[0]) if len(run) == 1 else pl.lit(pl.Series(subsets)).gather(pl.col("row"))
+    native = read.frame.lazy().with_columns(subset=subset)
     done = finished(instructed(form.collect(native).collect()).lazy())
     rejected = _rejected(read, done)
-    lines = (_reject_line(file, subset, read, index, reason) for index, reason in rejected)
+    places = ((subsets[0], read.first + index) if len(run) == 1 else (subsets[index], 0) for index, _ in rejected)
+    lines = (
+        _reject_line(file.encoding, *place, read.texts[index], reason)
+        for place, (index, reason) in zip(places, rejected, strict=True)
+    )
     books = Built(
-        rows={file.subset: read.count},
+        rows={file.subset: read.count} if len(run) == 1 else {one.subset: 1 for one, _ in run},
         rows_with_records=done.records["row"].n_unique(),
         records=done.records.height,
         rejected=counts(pl.Series([reason for _, reason in rejected], dtype=pl.String)),
@@ -139,7 +156,18 @@ def _built(file: RawFile, block: Block) -> tuple[pa.Table | None, Built]:
         dropped_turns=done.dropped_turns,
         rejects=b"".join(lines),
     )
-    return record_table(done.records, file, subset) if done.records.height else None, books
+    if not done.records.height:
+        return None, books
+    records = done.records
+    if len(run) > 1:
+        records = records.with_columns(subset=subset, row=pl.lit(0, pl.UInt64))
+    return record_table(records, file, subsets[0]), books
+
+
+def _merged(found: list[Block]) -> Block:
+    """Blocks of one row each as one, in which the row of the i-th is row i."""
+    texts = [(one.data or b"")[slice(*one.spans[0]) if one.spans else slice(None)] for one in found]
+    return joined(texts, 0)
 
 
 def _read(file: RawFile, block: Block, form: Shape) -> Rows:
@@ -171,11 +199,12 @@ def _bytes(file: RawFile, block: Block) -> bytes:
 def record_table(records: pl.DataFrame, file: RawFile, subset: str) -> pa.Table:
     """Finished records as a table of exactly `record.SCHEMA`; source, subset and tags come from the file.
 
-    A collector's own tags of a row go before those of its file.
+    A row's own subset and tags, where `records` has such columns, go before those of its file.
     """
     own = {name: getattr(file, name) for name in CONSTANT} | {"subset": subset}
-    filled = [pl.col(name).cast(pl.String).fill_null(own[name]) for name in TAGS if name in records.columns]
-    given = [name for name in SCHEMA.names if name not in CONSTANT or (name in TAGS and name in records.columns)]
+    varying = [name for name in ("subset", *TAGS) if name in records.columns]
+    filled = [pl.col(name).cast(pl.String).fill_null(own[name]) for name in varying]
+    given = [name for name in SCHEMA.names if name not in CONSTANT or name in varying]
     table = records.with_columns(filled).select(given).rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     first = pa.Array.from_buffers(pa.int32(), len(records), [None, pa.py_buffer(bytes(4 * len(records)))])
     columns = [
@@ -198,10 +227,14 @@ def _rejected(read: Rows, done: Finished) -> list[tuple[int, str]]:
     return sorted([*read.bad, *((row - read.first, reason) for row, reason in done.rejects.iter_rows())])
 
 
-def _reject_line(file: RawFile, subset: str, read: Rows, index: int, reason: str) -> bytes:
+def _reject_line(encoding: str, subset: str, row: int, text: Any, reason: str) -> bytes:
     r"""A line of `rejects.jsonl`; bytes that are no text are shown as `\xNN`, and no character is shown by half."""
-    raw = bytes(read.texts[index])
-    decoder = codecs.getincrementaldecoder(file.encoding)("backslashreplace")
-    text = decoder.decode(raw[:SHOWN], final=len(raw) <= SHOWN)
-    line = {"file": subset, "row": read.first + index, "reason": reason, "bytes": text}
-    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    raw = bytes(text)
+    if len(raw) <= SHOWN:
+        shown = raw.decode(encoding, "backslashreplace")
+    else:
+        shown = codecs.getincrementaldecoder(encoding)("backslashreplace").decode(raw[:SHOWN])
+    return _LINE.encode({"file": subset, "row": row, "reason": reason, "bytes": shown}) + b"\n"
+
+
+_LINE: Final = msgspec.json.Encoder()

@@ -73,7 +73,7 @@ line_files = st.lists(st.sampled_from([b"\n", b"\r\n", b"x", b"{}", b" ", b"\t",
 @given(data=line_files, pattern=patterns, by=small)
 def test_blocks_of_lines_are_the_file(data: bytes, pattern: list[int], by: Sizes) -> None:
     with shrunk(by):
-        found = list(line_blocks(dribbled(data, pattern), keep=True))
+        found = list(line_blocks(dribbled(data, pattern), broken, keep=True))
         assert b"".join(block.data or b"" for block in found) == data
         offset = first = 0
         for block in found:
@@ -87,7 +87,7 @@ def test_blocks_of_lines_are_the_file(data: bytes, pattern: list[int], by: Sizes
             offset, first = offset + block.length, first + block.rows
         assert not any(block.last for block in found[:-1])
         assert data.endswith(b"\n") or not data or found[-1].last
-        again = list(line_blocks(io.BufferedReader(io.BytesIO(data)), keep=False))
+        again = list(line_blocks(io.BufferedReader(io.BytesIO(data)), broken, keep=False))
         assert [(b.offset, b.length, b.first, b.rows, b.last) for b in again] == [
             (b.offset, b.length, b.first, b.rows, b.last) for b in found
         ]
@@ -97,7 +97,7 @@ def test_blocks_of_lines_are_the_file(data: bytes, pattern: list[int], by: Sizes
 @given(data=line_files, limit=st.integers(1, 6), by=small)
 def test_a_limit_counts_the_lines_that_are_rows(data: bytes, limit: int, by: Sizes) -> None:
     with shrunk(by):
-        taken = list(line_blocks(io.BufferedReader(io.BytesIO(data)), limit=limit))
+        taken = list(line_blocks(io.BufferedReader(io.BytesIO(data)), broken, limit=limit))
         every = [line for line in data.split(b"\n") if line.strip(b" \t\r")]
         read = [json_lines(bytes_of(data, block), block, TEXTS) for block in taken]
         assert sum(rows.count for rows in read) == min(limit, len(every))
@@ -107,17 +107,36 @@ def test_a_limit_counts_the_lines_that_are_rows(data: bytes, limit: int, by: Siz
 
 def test_a_block_ends_at_so_many_rows() -> None:
     data = b"{}\n" * (2 * blocks.ROWS + 1)
-    cuts = [(b.first, b.rows) for b in line_blocks(io.BufferedReader(io.BytesIO(data)))]
+    cuts = [(b.first, b.rows) for b in line_blocks(io.BufferedReader(io.BytesIO(data)), broken)]
     assert cuts == [(0, blocks.ROWS), (blocks.ROWS, blocks.ROWS), (2 * blocks.ROWS, 1)]
 
 
 def test_a_line_of_100_megabytes() -> None:
     row = b'{"a":"' + b"x" * 100_000_000 + b'","b":"y"}\n'
     data = b"{}\n" + row + b"{}\n"
-    found = list(line_blocks(io.BufferedReader(io.BytesIO(data)), keep=True))
+    found = list(line_blocks(io.BufferedReader(io.BytesIO(data)), broken, keep=True))
     assert [(block.first, block.rows) for block in found] == [(0, 2), (2, 1)]
     read = json_lines(found[0].data or b"", found[0], TEXTS)
     assert read.frame["a"].str.len_bytes().to_list() == [None, 100_000_000]
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+def test_a_line_without_end_is_not_waited_for(limit: int | None) -> None:
+    class Endless(io.RawIOBase):
+        given = 0
+
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            buffer[:] = b"{}\n{".ljust(len(buffer), b"x") if not self.given else b"x" * len(buffer)
+            self.given += len(buffer)
+            return len(buffer)
+
+    endless = Endless()
+    with pytest.raises(SourceError, match=r"^file: has a line of more than 256 MB, line 1; "):
+        list(line_blocks(io.BufferedReader(endless), broken, limit=limit))
+    assert endless.given < blocks.LONGEST + 4 * blocks.CHUNK
 
 
 # --- arrays -------------------------------------------------------------------------------------------------------

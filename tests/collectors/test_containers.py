@@ -247,6 +247,14 @@ def test_a_limit_counts_rows_in_every_container(tmp_path: Path) -> None:
         "y.json": pretty(many),
     }
     assert collect(tmp_path / "1", files, limit=4).manifest["raw_rows"] == 8
+    lines = b"\n".join(json.dumps(one).encode() + b"\n" for one in many[:3])
+    inside = {"x.zip": zipped({"a.jsonl": lines, "b.json": pretty(many), "c.json": pretty(many[0])})}
+    assert said(collect(tmp_path / "4", inside, limit=4)) == [
+        ("x.zip/a.jsonl", 0, "q0"),
+        ("x.zip/a.jsonl", 2, "q1"),
+        ("x.zip/a.jsonl", 4, "q2"),
+        ("x.zip/b.json", 0, "q0"),
+    ]
     table = {"t.parquet": parquet(pa.Table.from_pylist(many))}
     assert collect(tmp_path / "2", table, limit=4, format="parquet").manifest["raw_rows"] == 4
     listed = {"t.json": pretty({"title": "T", "rows": many})}
