@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 
 from collectors import archives, blocks, objects
 from collectors.blocks import BOM, Block, Broken
+from collectors.delimited import csv_blocks
 from collectors.errors import SourceError
 from collectors.files import RawFile, buffered
 from collectors.shape import Shape
@@ -27,7 +28,7 @@ def cut(file: RawFile, form: Shape, stream: io.BufferedReader, packed: bool, lim
     if file.format == "parquet":
         return table_blocks(file.path, form.schema, broken, limit)
     if file.format == "csv":
-        return _headed(form, blocks.csv_blocks(stream, file.encoding, packed, limit), broken)
+        return _headed(form, csv_blocks(stream, file.encoding, packed, limit), broken)
     if file.format == "tsv":
         return blocks.line_blocks(stream, broken, packed, limit)
     if file.format == "text":

@@ -5,12 +5,9 @@ say what the exact one would; the exact path (msgspec) goes row by row, so that 
 Nothing is inferred: a field that is not declared is not read, and a declared one has its type or the row is rejected.
 """
 
-import csv
-import io
 import re
-import sys
 import types
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
@@ -20,7 +17,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.json as pj
 
-from collectors.blocks import BOM, Block, csv_records
+from collectors.blocks import BOM, Block
 
 RAW_JSON: Final = pl.Binary
 """Declares a field of no one type: the column holds the value's JSON text, as it stands in the file."""
@@ -48,17 +45,24 @@ class Rows:
     cut: int | None = None
 
 
-class Lines(Sequence[bytes]):
-    """The physical lines of a block, split when the first of them is asked for."""
+def _physical(data: bytes) -> list[bytes]:
+    return data.removesuffix(b"\n").split(b"\n")
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+
+class Lines(Sequence[bytes]):
+    """The lines of a block, without their line breaks, split when the first of them is asked for.
+
+    They are physical ones, unless `cut` says otherwise.
+    """
+
+    def __init__(self, data: bytes, cut: Callable[[bytes], list[bytes]] = _physical) -> None:
+        self.data, self.cut = data, cut
         self._lines: list[bytes] | None = None
 
     def split(self) -> list[bytes]:
-        """All lines, without their line breaks."""
+        """All lines."""
         if self._lines is None:
-            self._lines = self.data.removesuffix(b"\n").split(b"\n")
+            self._lines = self.cut(self.data)
         return self._lines
 
     def __getitem__(self, index: Any) -> Any:
@@ -66,9 +70,6 @@ class Lines(Sequence[bytes]):
 
     def __len__(self) -> int:
         return len(self.split())
-
-
-# --- JSON ---------------------------------------------------------------------------------------------------------
 
 
 def json_lines(data: bytes, block: Block, schema: Schema) -> Rows:
@@ -372,77 +373,3 @@ def enclosed(rows: Rows, block: Block, fields: Schema) -> Rows:
         )
     one = _frame(values, fields, [0]).drop("row")
     return replace(rows, frame=rows.frame.join(one, how="cross", maintain_order="left"))
-
-
-# --- text and tables ----------------------------------------------------------------------------------------------
-
-
-def text_matches(data: bytes, pattern: re.Pattern[str]) -> Rows:
-    """The rows of a whole text file: what `pattern` matches, beside what stands before its first match."""
-    try:
-        text = data.removeprefix(BOM).decode()
-    except UnicodeDecodeError:
-        nothing = pl.DataFrame(schema={"text": pl.String, "head": pl.String, "row": pl.UInt64})
-        return Rows(frame=nothing, bad=[(0, UNPARSABLE)], texts=[data], first=0, count=1)
-    found = list(pattern.finditer(text))
-    head = text[: found[0].start()] if found else text
-    frame = pl.DataFrame(
-        {"text": [match[0] for match in found], "head": [head] * len(found), "row": range(len(found))},
-        schema={"text": pl.String, "head": pl.String, "row": pl.UInt64},
-    )
-    return Rows(frame=frame, bad=[], texts=[match[0].encode() for match in found], first=0, count=len(found))
-
-
-def tsv_lines(data: bytes, block: Block, schema: Schema) -> Rows:
-    """A block of lines cut at tabs and nothing else: quotes are data. The columns are the schema's, by position.
-
-    A line of white space is no row, but counts in the ordinals.
-    """
-    if block.first == 0:
-        data = data.removeprefix(BOM)
-    lines = Lines(data)
-    cells: list[list[str] | str | None] = []
-    for line in lines.split():
-        try:
-            cells.append(line.decode().split("\t") if line.strip(b" \t\r") else None)
-        except UnicodeDecodeError:
-            cells.append(UNPARSABLE)
-    return _table(cells, lines, block, schema, list(schema))
-
-
-def csv_rows(data: bytes, block: Block, schema: Schema, encoding: str) -> Rows:
-    """A block of CSV records, each field as Python's csv module reads it; the columns go by the header's names."""
-    csv.field_size_limit(sys.maxsize)
-    texts = [record.rstrip(b"\r\n") for record in csv_records(data)]
-    try:
-        cells: list[Any] = [row for row in csv.reader(io.StringIO(data.decode(encoding), newline="\n")) if row]
-    except (UnicodeDecodeError, csv.Error):
-        cells = [_csv_record(text, encoding) for text in texts]
-    assert len(cells) == len(texts)  # the cutter and the reader know the same records
-    return _table(cells, texts, block, schema, list(block.header))
-
-
-def _csv_record(text: bytes, encoding: str) -> list[str] | str:
-    try:
-        return next(csv.reader([text.decode(encoding)]))
-    except (UnicodeDecodeError, csv.Error):
-        return UNPARSABLE
-
-
-def _table(cells: Sequence[Any], texts: Sequence[bytes], block: Block, schema: Schema, header: list[str]) -> Rows:
-    """Rows of cells (a string instead is a reject's reason, None no row at all) as the declared columns."""
-    bad: list[tuple[int, str]] = []
-    good: list[int] = []
-    for index, row in enumerate(cells):
-        if isinstance(row, str):
-            bad.append((index, row))
-        elif row is not None and len(row) != len(header):
-            bad.append((index, MISSING))
-        elif row is not None:
-            good.append(index)
-    columns = list(zip(*(cells[index] for index in good), strict=True)) if good else [()] * len(header)
-    series = [pl.Series(name, columns[header.index(name)], dtype=pl.String) for name in schema]
-    ordinals = pl.Series("row", [block.first + index for index in good], dtype=pl.UInt64)
-    return Rows(
-        frame=pl.DataFrame([*series, ordinals]), bad=bad, texts=texts, first=block.first, count=len(good) + len(bad)
-    )

@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from collectors import blocks, rows
+from collectors import blocks, delimited, rows
 from collectors.blocks import Block
 from collectors.contract import Finished, counts, finished
 from collectors.cut import cut
@@ -175,12 +175,12 @@ def _read(file: RawFile, block: Block, form: Shape) -> Rows:
     if file.format == "parquet":
         return table_rows(data, block, form.schema)
     if file.format == "csv":
-        return rows.csv_rows(data, block, form.schema, file.encoding)
+        return delimited.csv_rows(data, block, form.schema, file.encoding)
     if file.format == "tsv":
-        return rows.tsv_lines(data, block, form.schema)
+        return delimited.tsv_lines(data, block, form.schema)
     if file.format == "text":
         assert form.pattern is not None  # `cut` has seen to it
-        return rows.text_matches(data, form.pattern)
+        return delimited.text_matches(data, form.pattern)
     if not block.array:
         return rows.json_lines(data, block, form.schema)
     read = rows.json_elements(data, block, form.schema)

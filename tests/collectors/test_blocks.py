@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors import blocks
-from collectors.blocks import Block, array_blocks, csv_blocks, line_blocks
+from collectors.blocks import Block, array_blocks, line_blocks
+from collectors.delimited import csv_blocks, csv_rows
 from collectors.errors import SourceError
-from collectors.rows import Schema, csv_rows, json_elements, json_lines
+from collectors.rows import Schema, json_elements, json_lines
 
 TEXTS: Schema = {"a": pl.String, "b": pl.String}
 sizes = st.integers(1, 40)
@@ -338,7 +339,7 @@ def test_blocks_of_csv_are_the_file_behind_its_header(text: str, pattern: list[i
             assert block.rows <= by[0]
             offset, first = offset + block.length, first + block.rows
         assert not re.sub(rb"[\r\n]", b"", data[offset:])  # only blank lines belong to no block
-        whole = csv_rows(body, Block(offset=0, length=0, first=0, rows=0, header=("a", "b")), TEXTS, "gb18030")
+        whole = csv_rows(body, Block(offset=0, length=0, first=0, rows=first, header=("a", "b")), TEXTS, "gb18030")
         assert first == whole.count
         parts = [csv_rows(block.data or b"", block, TEXTS, "gb18030") for block in found]
         assert [row for part in parts for row in part.frame.rows()] == whole.frame.rows()

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.blocks import Block
-from collectors.rows import RAW_JSON, Rows, Schema, csv_rows, exact, fast, json_elements, json_lines, tsv_lines
+from collectors.delimited import csv_records, csv_rows, tsv_lines
+from collectors.rows import RAW_JSON, Rows, Schema, exact, fast, json_elements, json_lines
 
 TEXTS: Schema = {"instruction": pl.String, "output": pl.String}
 SCHEMAS: dict[str, Schema] = {
@@ -300,7 +301,7 @@ cells = st.text(st.sampled_from("x字\"',; \t\n\r\x00|\\1"), max_size=6)
 
 
 def csv_block(data: bytes, header: tuple[str, ...] = COLUMNS) -> Block:
-    return Block(offset=0, length=len(data), first=3, rows=0, header=header)
+    return Block(offset=0, length=len(data), first=3, rows=sum(1 for _ in csv_records(data)), header=header)
 
 
 @settings(max_examples=500, deadline=None)
