@@ -1,4 +1,4 @@
-"""catalog.yaml: every source (where it is, how its files read, its tags and licence) and every mixture."""
+"""catalog.yaml: every source (where it is, how its files read, its tags and licence), mixture and evaluation set."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,6 +9,8 @@ from collectors import choice
 from collectors.errors import CatalogError, nearest
 from collectors.mixture import Mixture
 from collectors.nodes import Node, parsed, read_yaml
+from collectors.origin import Origin, choices
+from collectors.suites import Suite
 
 Lang = Literal["EN", "CN", "ML"]
 Task = Literal["MT", "TS"]
@@ -35,7 +37,7 @@ class Files(Node):
     """Raw files that one glob names (as `Path.glob` reads it), and where they differ from their source.
 
     `rows` is the key of the list that holds the rows, in a file that is one JSON object. `evaluation` marks them as
-    part of a benchmark, where the source as a whole is not.
+    part of a benchmark, where the source as a whole is not: a mixture leaves their records out unless its part asks.
     """
 
     glob: str
@@ -48,37 +50,6 @@ class Files(Node):
     evaluation: bool = False
     columns: Columns | None = None
     collector: str | None = None
-
-
-class Origin(Node):
-    """A place upstream keeps the files: a Hub dataset or GitHub repository at a revision, or an address; paths in it.
-
-    Paths of a Hub dataset may be globs, as `Path.glob` reads them. `converted` marks a copy that is no longer in
-    upstream's own format, such as the ancestor's. `sha256` holds the hashes of files by their path, where known.
-
-    Origins in a row complement each other. One that is `instead`, or the first `converted` one after others, begins
-    the next best choice: it and those after it are taken only when those before it cannot all be had.
-    """
-
-    hub: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
-    github: Annotated[str, Field(pattern=r"^[^/@\s]+/[^/@\s]+$")] | None = None
-    url: Annotated[str, Field(pattern=r"^https://\S+/$")] | None = None
-    revision: str = "main"
-    converted: bool = False
-    instead: bool = False
-    paths: Annotated[list[str], Field(min_length=1)]
-    sha256: dict[str, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "Origin":
-        if [self.hub, self.github, self.url].count(None) != 2:
-            raise ValueError("give one of hub, github and url")
-        for path in self.paths:
-            if path.startswith("/") or ".." in path.split("/"):
-                raise ValueError(f"path {path}: give it from the top of the place, without ..")
-            if self.url is not None and any(mark in path for mark in "*?["):
-                raise ValueError(f"path {path}: only the Hub and GitHub can be asked for a pattern; name the files")
-        return self
 
 
 class Source(Node):
@@ -118,19 +89,28 @@ class Source(Node):
         return {key: frozenset(values) for key, values in own.items()} | shared
 
     @property
+    def marked(self) -> list[tuple[str, bool]]:
+        """The globs of its files, each with whether it marks them as evaluation; empty when none does."""
+        globs = [(one.glob, one.evaluation) for one in self.files]
+        return globs if any(mark for _, mark in globs) else []
+
+    @property
     def alternatives(self) -> list[list[Origin]]:
         """The origins by choice, the best first; those of one choice complement each other (see `Origin`)."""
-        found: list[list[Origin]] = []
-        for origin in self.origins:
-            if not found or origin.instead or (origin.converted and not found[-1][-1].converted):
-                found.append([])
-            found[-1].append(origin)
-        return found
+        return choices(self.origins)
 
     @field_validator("files", mode="before")
     @classmethod
     def _globs(cls, files: object) -> object:
         return [{"glob": one} if isinstance(one, str) else one for one in files] if isinstance(files, list) else files
+
+    @model_validator(mode="after")
+    def _places_differ(self) -> "Source":
+        for taken in self.alternatives:
+            paths = [origin.laid(path) for origin in taken for path in origin.paths]
+            if twice := sorted({path for path in paths if paths.count(path) > 1}):
+                raise ValueError(f"origins: {twice[0]} comes from two of them; give one an `into`")
+        return self
 
     @model_validator(mode="after")
     def _one_mapping(self) -> "Source":
@@ -145,10 +125,11 @@ class Source(Node):
 
 
 class Catalog(Node):
-    """The whole of catalog.yaml, sources and mixtures in the order of the file."""
+    """The whole of catalog.yaml, sources, mixtures and evaluation sets in the order of the file."""
 
     sources: dict[Key, Source]
     mixtures: dict[str, Mixture] = {}
+    suites: dict[Key, Suite] = {}
 
     @model_validator(mode="after")
     def _known_sources(self) -> "Catalog":

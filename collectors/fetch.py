@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from collectors.catalog import Origin, Source
 from collectors.download import Downloads, Wanted, differs, digest, room
 from collectors.errors import ArtefactError, RemoteError
-from collectors.fetched import File, Job
+from collectors.fetched import Fetchable, File, Job
+from collectors.origin import Origin
 from collectors.progress import Bars
 from collectors.upstream import GITHUB, Listing, Upstream, listing, place
 
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 def fetch(
-    sources: Mapping[str, Source],
+    sources: Mapping[str, Fetchable],
     raw: Path,
     *,
     offline: bool = False,
@@ -32,7 +32,7 @@ def fetch(
     net: Downloads | None = None,
     github: str = GITHUB,
 ) -> None:
-    """Bring every file of the sources' origins to `raw/<source>/`, under upstream's paths.
+    """Bring every file of the sources' origins to `raw/<source>/`, under upstream's paths (and the origin's `into`).
 
     What is there and noted in `.fetched.json` is not asked for again: a second run needs no network. Where a choice of
     origins cannot be had the next is taken, with a line that says so. The Hub is asked as huggingface_hub is told to
@@ -65,13 +65,18 @@ class _Task:
     upstream: Upstream
 
     @property
+    def path(self) -> str:
+        """Where the file lies in the source's folder."""
+        return self.origin.laid(self.upstream.path)
+
+    @property
     def wanted(self) -> Wanted:
         """The file as a download; its piece lies in a hidden folder, so no glob of the catalog claims it."""
         return Wanted(
             label=f"{self.job.name}: {place(self.origin).rstrip('/')}/{self.upstream.path}",
             url=self.upstream.url,
-            target=self.job.folder / self.upstream.path,
-            part=self.job.parts / f"{self.upstream.path}.part",
+            target=self.job.folder / self.path,
+            part=self.job.parts / f"{self.path}.part",
             headers=self.upstream.headers,
             size=self.upstream.size,
             sha256=self.upstream.sha256,
@@ -93,7 +98,7 @@ class _Task:
     def keep(self, size: int, sha256: str, etag: str | None = None, *, given: bool = False) -> None:
         """Note that the file is in place."""
         file = File(size=size, sha256=sha256, etag=etag, given=given)
-        self.job.keep(self.origin, {self.upstream.path: file})
+        self.job.keep(self.origin, {self.path: file})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +154,12 @@ class _Run:
         if job.error and not job.last:
             return []
         for origin, one in found:
-            job.begin(origin, one.commit, [file.path for file in one.files])
+            job.begin(origin, one.commit, [origin.laid(file.path) for file in one.files])
         return [_Task(job, origin, file) for origin, one in found for file in one.files]
 
     def _is_there(self, task: _Task) -> bool:
         """Whether a file is in place as upstream has it; one that another hand has put there is noted."""
-        wanted, path = task.wanted, task.upstream.path
+        wanted, path = task.wanted, task.path
         if not wanted.target.is_file():
             return False
         size, noted = wanted.target.stat().st_size, task.job.noted(path)
@@ -183,7 +188,7 @@ class _Run:
             if task.upstream.cached is not None and not wanted.part.exists():
                 wanted.part.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(task.upstream.cached, wanted.part)
-            with self.bars.file(f"{job.name}: {task.upstream.path}", wanted.size, task.there) as moved:
+            with self.bars.file(f"{job.name}: {task.path}", wanted.size, task.there) as moved:
                 got = self.net.download(wanted, moved)
         except RemoteError as error:
             job.fail(error)

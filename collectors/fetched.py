@@ -6,11 +6,11 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-from collectors.catalog import Origin, Source
 from collectors.errors import RemoteError
 from collectors.nodes import Node
+from collectors.origin import Origin
 
 NOTES: Final = ".fetched.json"
 """Hidden, as `claimed` wants what is no raw file."""
@@ -30,7 +30,10 @@ class File(Node):
 
 
 class Brought(Node):
-    """What came from one origin: the commit where it is known, the files, and the paths that it names in all."""
+    """What came from one origin: the commit where it is known, the files, and all those that it names.
+
+    Paths are those in the source's folder.
+    """
 
     origin: Origin
     commit: str | None = None
@@ -64,10 +67,18 @@ def fetched(folder: Path) -> Fetched:
         return Fetched()
 
 
+class Fetchable(Protocol):
+    """What files can be fetched for: a source, or an evaluation set."""
+
+    @property
+    def alternatives(self) -> list[list[Origin]]:
+        """The origins by choice, the best first; those of one choice complement each other."""
+
+
 class Job:
     """One source on its way to its raw folder, at one of its choices of origins; several threads may note files."""
 
-    def __init__(self, name: str, source: Source, folder: Path) -> None:
+    def __init__(self, name: str, source: Fetchable, folder: Path) -> None:
         self.name, self.folder = name, folder
         self.parts = folder / PARTS
         self.choices = source.alternatives
@@ -118,9 +129,11 @@ class Job:
 
     def absent(self) -> str:
         """What is not there of the best choice, in one line."""
-        named = [(origin, self.notes.of(origin)) for origin in self.origins]
-        paths = [path for origin, one in named for path in (one.named if one and one.named else origin.paths)]
-        lacking = [path for path in paths if not any(self.folder.glob(path))]
+        named = [
+            one.named if (one := self.notes.of(origin)) and one.named else [*map(origin.laid, origin.paths)]
+            for origin in self.origins
+        ]
+        lacking = [path for paths in named for path in paths if not any(self.folder.glob(path))]
         if not lacking:
             return f"{self.name}: offline: {self.folder} is taken as it is, not compared with upstream"
         more = f" and {len(lacking) - 3:,} more" if len(lacking) > 3 else ""

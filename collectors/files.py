@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from collectors.nodes import Node
 
 HEAD: Final = 65_536
 """Bytes of a file that are looked at before it is read."""
+
+JSON_ARRAY: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*\[[ \t]*(?:[\r\n]|\[\s*\{)")
+"""How a JSON array begins that is laid out over lines, or holds lists of objects; no line of a table does."""
 
 
 class RawFile(Node):
@@ -175,6 +179,8 @@ def inspect(file: RawFile, head: bytes) -> None:
         raise SourceError(f"{where}: is empty; fetch it again, or remove it")
     if head.startswith(b"version https://git-lfs"):
         raise SourceError(f"{where}: is a Git LFS pointer, not the data; run git lfs pull, or fetch the file itself")
+    if file.format == "tsv" and JSON_ARRAY.match(head):
+        raise SourceError(f"{where}: is one JSON array, not lines; write each of its elements on a line of its own")
     binary = file.format == "parquet" or file.path.name.endswith((".zip", ".tar", ".tar.gz", ".tgz"))
     if not binary and (other := _other_encoding(head, file.encoding)):
         raise SourceError(f"{where}: is {other}, but the catalog says {file.encoding}; convert it, or mend the catalog")

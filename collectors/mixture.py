@@ -29,7 +29,8 @@ class Part(Node):
     """One source's share of a mixture.
 
     Without `weight` a part gives every candidate, at most `max_rows` of them. Parts with weights stand to each other
-    as their weights do, as large as the scarcest of them allows at `max_repeat` copies of a row.
+    as their weights do, as large as the scarcest of them allows at `max_repeat` copies of a row. `evaluation` lets in
+    the records of files that the catalog marks as part of a benchmark.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Part(Node):
     max_rows: Annotated[int, Field(ge=1)] | None = None
     max_repeat: Annotated[int, Field(ge=1)] = 1
     where: Where = Where()
+    evaluation: bool = False
     template: str = "plain"
     suffix: str | None = None
     seed: int | None = None

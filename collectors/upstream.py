@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -12,9 +11,10 @@ from urllib.parse import quote
 
 import httpx2
 
-from collectors.catalog import Origin
 from collectors.download import Downloads
 from collectors.errors import RemoteError, nearest
+from collectors.globs import is_glob, matches
+from collectors.origin import Origin
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -155,25 +155,3 @@ def _near(path: str, every: Iterable[str]) -> str:
     said = nearest(path, every)
     few = list(islice(every, 11))
     return said if said.startswith("did") or len(few) <= 10 else f"it has {', '.join(few[:10])} and others"
-
-
-def is_glob(path: str) -> bool:
-    """Whether a path of an origin is a pattern."""
-    return any(mark in path for mark in "*?[")
-
-
-def matches(path: str, pattern: str) -> bool:
-    """Whether a glob names a path, as `Path.glob` reads it: `**` is any number of folders. Hidden files are not named.
-
-    The same rule holds for `files` in the catalog, so what is fetched is what is read.
-    """
-    return _match(path.split("/"), pattern.split("/"))
-
-
-def _match(steps: list[str], pattern: list[str]) -> bool:
-    if not pattern:
-        return not steps
-    if pattern[0] == "**":
-        return _match(steps, pattern[1:]) or bool(steps and not steps[0].startswith(".") and _match(steps[1:], pattern))
-    seen = bool(steps) and (not steps[0].startswith(".") or pattern[0].startswith("."))
-    return seen and fnmatchcase(steps[0], pattern[0]) and _match(steps[1:], pattern[1:])

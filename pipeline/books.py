@@ -1,7 +1,7 @@
 """The books of a mixture: what its manifest tells of records taken and left out, and that these figures agree."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from collectors.mixture import Mixture
@@ -12,8 +12,13 @@ from pipeline.wording import COUNTED, Worded
 Manifest = dict[str, Any]
 
 
-def books(mixture: Mixture, known: Keys, selection: Selection, worded: Sequence[Worded]) -> Manifest:
-    """What a manifest tells of the records taken and left out, and of the rows made of them."""
+def books(
+    mixture: Mixture, known: Keys, selection: Selection, worded: Sequence[Worded], benchmarks: Collection[str]
+) -> Manifest:
+    """What a manifest tells of the records taken and left out, and of the rows made of them.
+
+    `benchmarks` are the sources that are marked as evaluation as a whole.
+    """
     parts: list[Manifest] = []
     for number, (part, span) in enumerate(zip(mixture.parts, known.parts, strict=True)):
         verdict = selection.verdict[span]
@@ -25,6 +30,7 @@ def books(mixture: Mixture, known: Keys, selection: Selection, worded: Sequence[
                 "taken": int((verdict == TAKEN).sum()),
                 "rows": int(selection.repeats[span].sum()),
                 "holdout": int(selection.held[span].sum()),
+                "evaluation": int(((verdict == TAKEN) & (known.evaluation[span] | (part.source in benchmarks))).sum()),
                 "left_out": left_out(verdict),
                 "templates": _merged(one.counts["template"] for one in worded if one.part == number),
             }

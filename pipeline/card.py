@@ -65,6 +65,13 @@ COLUMNS: Final = {
 }
 
 
+BENCHMARKS: Final = (
+    "**Records of benchmarks are in this set: {}.** A model that is trained on them must not be scored on these"
+    " benchmarks."
+)
+"""What a card says of records that are marked as evaluation."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Credit:
     """What a card says of a source: its title, one sentence about it, its homepage, and the terms of its use."""
@@ -263,11 +270,15 @@ def _ledger(manifest: Mapping[str, Any]) -> str:
         for part in manifest.get("parts", [])
     ]
     unused = manifest.get("unused_rationales", 0)
+    tests = [
+        f"{part['evaluation']:,} of `{part['source']}`" for part in manifest.get("parts", []) if part.get("evaluation")
+    ]
     sections = [
         "## Ledger",
         "Every record of the sources is accounted for: candidates are the rows taken and the rows left out.",
         table(("", "records"), books),
         table(("part", "template", "candidates", "taken", "rows", "left out"), parts),
+        *([BENCHMARKS.format(", ".join(tests))] if tests else []),
         *([f"{unused:,} rows hold a rationale that their template does not use."] if unused else []),
     ]
     return "\n\n".join(sections)

@@ -18,6 +18,7 @@ from collectors.shapes import shape
 from pipeline.engine import Engine
 from pipeline.folder import Hashes, building, fingerprint, manifest, restore, write_manifest
 from pipeline.pieces import Built, Cutter, build
+from templates.tasks import wordings
 
 VERSION: Final = 1
 """Part of every fingerprint of this stage: raised when the same raw bytes would give other records."""
@@ -133,6 +134,7 @@ class _Step:
         return Collected(manifest=found, folder=self.folder, fresh=True)
 
     def fingerprint(self, hashes: Hashes) -> str:
+        worded = self.wordings()
         return fingerprint(
             stage="collect",
             version=VERSION,
@@ -140,7 +142,13 @@ class _Step:
             entry=self.source.model_dump(mode="json"),
             files=[[file.subset, hashes.take(file.path)] for file in self.files],
             limit=self.limit,
+            **({"wordings": worded} if worded else {}),
         )
+
+    def wordings(self) -> dict[str, str]:
+        """The task wordings that the collectors of the files may name: those filed under their modules' names."""
+        modules = {file.collector.split(".")[0] for file in self.files if file.collector}
+        return {name: text for name, text in wordings().items() if name.split("/")[0] in modules}
 
     def build(self, engine: Engine, hashes: Hashes, part: Path) -> dict[str, Any]:
         """Fill `part` with shards and rejects; the manifest."""

@@ -10,16 +10,18 @@ from collectors.rows import MISSING
 def drift(source: Source, manifest: Mapping[str, Any]) -> list[str]:
     """What of `manifest`, the books of a source's records, is not as the catalog expects; each in one line.
 
-    Raw rows count by the entry's `rows` and `tolerance`, for a converted copy by `ancestor_rows` where it has them;
-    columns by the rows that lack a field, by the same tolerance; files by the `sha256` of the origins. A build that
-    was limited to some rows shows its files only.
+    Raw rows count by the entry's `rows` and `tolerance`, for a converted copy also by `ancestor_rows`, whichever is
+    nearer; columns by the rows that lack a field, by the same tolerance; files by the `sha256` of the origins. A build
+    that was limited to some rows shows its files only.
     """
     name, found = manifest["source"], [*_hashes(source, manifest)]
     converted = any(origin["converted"] for origin in manifest.get("origins", []))
-    expected = (source.ancestor_rows if converted else None) or source.rows
-    if expected is None or manifest["limit"] is not None:
+    known = [one for one in (source.rows, source.ancestor_rows if converted else None) if one is not None]
+    if not known or manifest["limit"] is not None:
         return [f"{name}: {line}" for line in found]
-    rows, allowed = manifest["raw_rows"], expected * source.tolerance
+    rows = manifest["raw_rows"]
+    expected = min(known, key=lambda one: abs(one - rows))
+    allowed = expected * source.tolerance
     if abs(rows - expected) > allowed:
         within = f" within {source.tolerance:.0%}" if source.tolerance else ""
         found.append(f"{rows:,} raw rows, the catalog expects {expected:,}{within}")

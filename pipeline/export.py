@@ -20,12 +20,12 @@ from collectors.errors import ArtefactError
 from collectors.record import SCHEMA
 from pipeline import folder, keys, shards
 from pipeline.card import SPLITS
-from pipeline.formats import MESSAGES, ROW, Format, Kind, shape, write
+from pipeline.formats import MESSAGES, ROW, Format, Kind, led, shape, write
 from pipeline.tree import finished
 from pipeline.wording import messages
 from templates.template import PLAIN
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of an export's fingerprint: raised when the same rows are to be written as other bytes."""
 
 AT_ONCE: Final = 8_192
@@ -91,7 +91,10 @@ def export(catalog: Catalog, to: Path, out: Path, *, name: str, mixture: bool, f
         files, books = [], Books()
         for part in parts:
             path = place / f"{part.name}.{kind}"
-            rows = write(path, kind, (books.entered(rows).select(**columns) for rows in part.frames()), columns)
+            told: Iterator[pl.DataFrame] = (books.entered(rows).select(**columns) for rows in part.frames())
+            if kind == "jsonl" and "history" in columns:
+                told = led((rows.select(**columns) for rows in part.frames()), told)
+            rows = write(path, kind, told, columns)
             if rows != part.rows:
                 raise ArtefactError(
                     f"{out}: {part.name} has {rows:,} rows, its manifest tells of {part.rows:,}; run {part.again} again"

@@ -8,9 +8,10 @@
 | prompt-completion | prompt: the messages before the last answer; completion: [that answer] (TRL's conversational) |
 
 Alpaca's system and history stand in every row as soon as one row has such, and in none else, so that a file's rows are
-alike. `id` and `source` go along where readers take the fields they know and pass over others (LLaMA-Factory and
-FastChat do); the other two formats are also uploaded to services that check a row key by key, and row n of a file is
-row n of the records or of the split anyway.
+alike. An empty history does not tell its type, and readers of JSON Lines take the types from the first rows: where
+those have none, the first row with a history leads the file. `id` and `source` go along where readers take the fields
+they know and pass over others (LLaMA-Factory and FastChat do); the other two formats are also uploaded to services that
+check a row key by key, and row n of a file is row n of the records or of the split anyway.
 """
 
 import io
@@ -37,6 +38,12 @@ ROW: Final[Mapping[str, pl.DataType | type[pl.DataType]]] = {
     "rejected": pl.Boolean,
 }
 """The columns that formats are made of; `rationale` and `rejected` say whether a row has one that no format tells."""
+
+BEGINNING: Final = 1 << 20
+"""Bytes of text at the head of JSON Lines in which a history is met: `datasets` takes the types from the first 10 MB,
+and escaped, a text is at most six times as long."""
+BESIDE: Final = 200
+"""Bytes of a row beside its texts, at most: the names of the fields and the marks between them."""
 
 Shape = Mapping[str, pl.Expr]
 """The columns of a format."""
@@ -82,6 +89,32 @@ def shape(form: Format, frames: Iterable[pl.DataFrame]) -> Shape:
     longer = pl.col("messages").list.len().max() > 2
     more = any(rows.select(longer).item() for rows in frames)
     return {**_ALPACA, **(_SAID_BEFORE if more else {}), **_LINEAGE}
+
+
+def led(
+    rows: Iterable[pl.DataFrame], frames: Iterator[pl.DataFrame], beginning: int = BEGINNING
+) -> Iterator[pl.DataFrame]:
+    """Frames of alpaca's columns, led by the first row with a history if more than `beginning` bytes stand before it.
+
+    `rows` are the same frames, to be looked through.
+    """
+    place, size, first = 0, 0, None
+    for one in rows:
+        long = one.with_row_index("place").filter(pl.col("history").list.len() > 0).head(1)
+        before = one.head(long["place"].item()) if long.height else one
+        place += before.height
+        size += before.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes(), BESIDE).sum()).item()
+        if long.height:
+            first = long.drop("place")
+            break
+    if first is None or size <= beginning:
+        yield from frames
+        return
+    yield first
+    for frame in frames:
+        inside = 0 <= place < frame.height
+        yield pl.concat([frame.head(place), frame.slice(place + 1)]) if inside else frame
+        place -= frame.height
 
 
 def write(path: Path, kind: Kind, frames: Iterator[pl.DataFrame], shape: Shape) -> int:

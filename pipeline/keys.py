@@ -1,6 +1,6 @@
 """What a mixture decides by: the ids, the lineage and the tags of records, without their text.
 
-A record costs 21 bytes here once it is read, so that ten million of them are decided on in one process.
+A record costs 22 bytes here once it is read, so that ten million of them are decided on in one process.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from collectors.errors import ArtefactError
+from collectors.globs import first_mark
 from collectors.mixture import Part
 from collectors.record import SCHEMA, keyed
 from pipeline import shards
@@ -22,6 +23,7 @@ from pipeline.engine import Engine
 Numbers = npt.NDArray[np.uint32]
 Halves = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
+Marks = list[tuple[str, bool]]
 
 DRAWN_AT_ONCE: Final = 1 << 18
 """Ids turned back into text at a time, which bounds the memory of a draw."""
@@ -33,27 +35,37 @@ class Keys:
 
     `ids` has the shape (records, 2): the upper and the lower half of each id. `age` is the record's place in the order
     of part, subset, row and part of the row, which does not depend on how records are cut into shards. `admitted` says
-    whether the part's `where` lets the record in. `parts` are the entries of each part, `pieces` those of each shard
-    with the number of its part.
+    whether the part's `where` lets the record in, `evaluation` whether its file is marked as part of a benchmark.
+    `parts` are the entries of each part, `pieces` those of each shard with the number of its part.
     """
 
     ids: Halves
     age: Numbers
     admitted: Flags
+    evaluation: Flags
     parts: tuple[slice, ...]
     pieces: tuple[tuple[int, Path, slice], ...]
 
 
-def read(parts: Sequence[Part], folders: Sequence[Path], records: Sequence[int], engine: Engine) -> Keys:
+def read(
+    parts: Sequence[Part], marks: Sequence[Marks], folders: Sequence[Path], records: Sequence[int], engine: Engine
+) -> Keys:
     """The keys of the records in `folders`, one a part, with as many `records` as their manifests tell of.
+
+    `marks` are the globs of each part's source, as `Source.marked` has them.
 
     Raises `ArtefactError` when a shard cannot be read or a folder holds other numbers of records.
     """
     listed = [shards.paths(folder) for folder in folders]
-    jobs = [(path, part.where.allowed()) for part, paths in zip(parts, listed, strict=True) for path in paths]
+    jobs = [
+        (path, part.where.allowed(), globs)
+        for part, globs, paths in zip(parts, marks, listed, strict=True)
+        for path in paths
+    ]
     results = engine.map(_read, jobs)
     total = sum(records)
-    ids, age, admitted = np.empty((total, 2), np.uint64), np.empty(total, np.uint32), np.empty(total, np.bool_)
+    ids, age = np.empty((total, 2), np.uint64), np.empty(total, np.uint32)
+    admitted, evaluation = np.empty(total, np.bool_), np.empty(total, np.bool_)
     spans, pieces, start = [], [], 0
     for number, (folder, paths, count) in enumerate(zip(folders, listed, records, strict=True)):
         found = [next(results) for _ in paths]
@@ -67,11 +79,12 @@ def read(parts: Sequence[Part], folders: Sequence[Path], records: Sequence[int],
             age[span] = _ages(found) + np.uint32(start)
             np.concatenate([shard.ids for shard in found], out=ids[span])
             np.concatenate([shard.admitted for shard in found], out=admitted[span])
+            np.concatenate([shard.evaluation for shard in found], out=evaluation[span])
         for path, shard in zip(paths, found, strict=True):
             pieces.append((number, path, slice(start, start + len(shard.row))))
             start += len(shard.row)
         spans.append(span)
-    return Keys(ids=ids, age=age, admitted=admitted, parts=tuple(spans), pieces=tuple(pieces))
+    return Keys(ids=ids, age=age, admitted=admitted, evaluation=evaluation, parts=tuple(spans), pieces=tuple(pieces))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +97,12 @@ class _Shard:
     row: npt.NDArray[np.uint64]
     part: npt.NDArray[np.uint16]
     admitted: Flags
+    evaluation: Flags
 
 
-def _read(piece: tuple[Path, dict[str, list[str]]]) -> _Shard:
+def _read(piece: tuple[Path, dict[str, list[str]], Marks]) -> _Shard:
     """The keys of one shard; a null tag is none of the values that `where` names."""
-    path, where = piece
+    path, where, marks = piece
     digits = pl.col("id").str.decode("hex")
     admits = [pl.col(name).is_in(values).fill_null(False) for name, values in where.items()]
     frame = columns(path, ["id", "subset", "row", "part", *where]).select(
@@ -100,13 +114,15 @@ def _read(piece: tuple[Path, dict[str, list[str]]]) -> _Shard:
         place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1,
         admitted=pl.all_horizontal(pl.repeat(True, pl.len()), *admits),
     )
+    subsets, place = frame["subset"].unique().sort().to_list(), frame["place"].to_numpy()
     return _Shard(
         ids=frame.select("high", "low").to_numpy(),
-        subsets=frame["subset"].unique().sort().to_list(),
-        subset=frame["place"].to_numpy(),
+        subsets=subsets,
+        subset=place,
         row=frame["row"].to_numpy(),
         part=frame["part"].to_numpy(),
         admitted=frame["admitted"].to_numpy(),
+        evaluation=np.array([first_mark(subset, marks) for subset in subsets], np.bool_)[place],
     )
 
 

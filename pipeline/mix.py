@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from collectors.catalog import Catalog
+from collectors.catalog import Catalog, Source
 from collectors.errors import ArtefactError
 from collectors.mixture import Mixture
 from collectors.record import SCHEMA_NUMBER
@@ -39,7 +39,8 @@ class Mixed:
 
     @property
     def warnings(self) -> list[str]:
-        """One line for each part that gave no rows."""
+        """One line for each part that gave no rows, and for each that gave records of benchmarks."""
+        parts = self.manifest["parts"]
         return [
             f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: "
             + ", ".join(
@@ -48,8 +49,13 @@ class Mixed:
                     *(f"{rows:,} left out as {reason}" for reason, rows in part["left_out"].items()),
                 ]
             )
-            for part in self.manifest["parts"]
+            for part in parts
             if not part["rows"]
+        ] + [
+            f"mixture {self.manifest['mixture']}: {part['source']} gives {part['evaluation']:,} records of benchmarks; "
+            "a model that is trained on them must not be scored on them"
+            for part in parts
+            if part.get("evaluation")
         ]
 
 
@@ -63,14 +69,16 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
     name, mixture = catalog.mixture(name)
     marks = {part.template: template.load(part.template).fingerprint for part in mixture.parts}
     records = _records(name, mixture, out)
-    manifest = _head(name, mixture, records, marks)
+    sources = [catalog.sources[part.source] for part in mixture.parts]
+    manifest = _head(name, mixture, records, marks, sources)
     place = out / "mixes" / name
     folder.restore(place)
     finished = folder.manifest(place)
     if finished is not None and finished.get("fingerprint") == manifest["fingerprint"]:
         return Mixed(folder=place, manifest=finished, up_to_date=True)
     folders = [out / "records" / part.source for part in mixture.parts]
-    known = keys.read(mixture.parts, folders, [found["records"] for found in records], engine)
+    marked = [source.marked for source in sources]
+    known = keys.read(mixture.parts, marked, folders, [found["records"] for found in records], engine)
     selection = select(name, mixture, known)
     rows = order(mixture.seed, known, selection)
     with folder.building(place) as part:
@@ -78,7 +86,8 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
         worded = list(engine.map(word, _wordings(mixture, known, rows, marks, part / "fragments")))
         files = _gathered(part, worded, rows, engine)
         shutil.rmtree(part / "fragments")
-        manifest |= books(mixture, known, selection, worded) | {"files": files}
+        benchmarks = {part.source for part, source in zip(mixture.parts, sources, strict=True) if source.evaluation}
+        manifest |= books(mixture, known, selection, worded, benchmarks) | {"files": files}
         close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)
@@ -96,7 +105,9 @@ def _records(name: str, mixture: Mixture, out: Path) -> list[Manifest]:
     return [manifest for manifest in found.values() if manifest is not None]
 
 
-def _head(name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[str, str]) -> Manifest:
+def _head(
+    name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[str, str], sources: Iterable[Source]
+) -> Manifest:
     """What a manifest knows before any record is read; `marks` are the fingerprints of the templates."""
     inputs = [{"source": found["source"], "fingerprint": found["fingerprint"]} for found in records]
     recipe = mixture.model_dump(mode="json", exclude_none=True)
@@ -109,6 +120,7 @@ def _head(name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[
         recipe=recipe,
         templates=marks,
         suffixes=endings,
+        evaluation=[[source.evaluation, source.marked] for source in sources],
     )
     return {"mixture": name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
 

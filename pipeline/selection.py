@@ -19,9 +19,9 @@ from pipeline.shards import ROWS
 
 Verdicts = npt.NDArray[np.uint8]
 
-REASONS: Final = ("where", "duplicate", "max_rows", "weight")
-"""Why a record is left out: not let in by its part, an earlier record has its id, over the part's `max_rows`, or not
-drawn for the part's weight."""
+REASONS: Final = ("where", "evaluation", "duplicate", "max_rows", "weight")
+"""Why a record is left out: not let in by its part, of a benchmark's file that the part does not ask for, an earlier
+record has its id, over the part's `max_rows`, or not drawn for the part's weight."""
 
 TAKEN: Final = len(REASONS)
 """The verdict on a record that is taken; that on another is the place of its reason in `REASONS`."""
@@ -54,8 +54,11 @@ class Order:
 def select(name: str, mixture: Mixture, keys: Keys) -> Selection:
     """Choose the records of a mixture; `CatalogError` (which names it `name`) when it would have no training rows."""
     verdict = np.full(len(keys.age), TAKEN, np.uint8)
+    for part, span in zip(mixture.parts, keys.parts, strict=True):
+        if not part.evaluation:
+            verdict[span][keys.evaluation[span]] = REASONS.index("evaluation")
     verdict[~keys.admitted] = REASONS.index("where")
-    verdict[_duplicates(keys)] = REASONS.index("duplicate")
+    verdict[_duplicates(keys, verdict == TAKEN)] = REASONS.index("duplicate")
     repeats = np.zeros(len(keys.age), np.uint32)
     pools = [_pool(part, mixture, keys, span, verdict) for part, span in zip(mixture.parts, keys.parts, strict=True)]
     for part, pool, size in zip(mixture.parts, pools, _sizes(mixture.parts, pools), strict=True):
@@ -124,9 +127,9 @@ def seed_of(part: Part, mixture: Mixture) -> int:
     return mixture.seed if part.seed is None else part.seed
 
 
-def _duplicates(keys: Keys) -> Numbers:
+def _duplicates(keys: Keys, admitted: Flags) -> Numbers:
     """The admitted records whose id an older admitted record has."""
-    rows = np.flatnonzero(keys.admitted).astype(np.uint32)
+    rows = np.flatnonzero(admitted).astype(np.uint32)
     rows = rows[np.argsort(keys.ids[rows, 0])]
     # Few ids share even their upper half, so that only those few are put in order and compared.
     alike = np.diff(keys.ids[rows, 0]) == 0

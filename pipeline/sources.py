@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
-from collectors.catalog import Catalog, Origin, Source
+from collectors.catalog import Catalog, Source
+from collectors.origin import Origin
 from pipeline.folder import manifest
 
 Entry = dict[str, Any]
@@ -41,6 +42,7 @@ def _entry(name: str, source: Source, out: Path) -> Entry:
         "bytes": sum(_size(out / below / name) for below in ("raw", "records")),
         "verified": source.verified,
         "evaluation": source.evaluation,
+        "evaluation_files": [glob for glob, mark in source.marked if mark],
     }
 
 

@@ -9,6 +9,7 @@ from built import read
 
 from collectors.catalog import Files, Source, load
 from collectors.files import claimed
+from collectors.globs import first_mark
 from collectors.shapes import COLLECTORS
 from pipeline.collect import corpus
 from templates.template import names as templates
@@ -116,6 +117,9 @@ TERMS: Final = {"non-commercial", "research-only", "openai-output", "contested",
 UNVERIFIED: Final = {"alpaca_gpt4", "belle", "coig", "flan_muffin", "instinwild", "news_commentary"}
 """Among others: sources of which the layout, a file's name or the licence could not be confirmed."""
 
+AT_HOME: Final = {"cot", "tables"}
+"""Sources of which the ancestor's data set is the home, not a copy."""
+
 UNPINNED: Final = {"natural_instructions"}
 """Sources on GitHub of which no commit could be looked at."""
 
@@ -175,7 +179,7 @@ def test_every_origin_names_paths_below_it(name: str, source: Source) -> None:
             assert "\\" not in path
         pinned = origin.github is None or re.fullmatch(r"[0-9a-f]{7,40}", origin.revision)
         assert pinned or name in UNPINNED, origin.revision
-        assert origin.hub != "QingyiSi/Alpaca-CoT" or origin.converted or name == "tables"
+        assert origin.hub != "QingyiSi/Alpaca-CoT" or origin.converted or name in AT_HOME
 
 
 @EACH
@@ -190,10 +194,10 @@ def test_every_glob_is_relative_and_parses(name: str, source: Source, tmp_path: 
 
 @EACH
 def test_what_an_origin_gives_is_claimed(name: str, source: Source, tmp_path: Path) -> None:
-    """Save for copies in another format, every path of an origin is a file that the globs name."""
+    """Every path of an origin, a copy's in another format as well, is a file that the globs name."""
     for origin in source.origins:
-        for path in () if origin.converted else origin.paths:
-            file = tmp_path / name / path.replace("*", "1")
+        for path in origin.paths:
+            file = tmp_path / name / origin.laid(path).replace("*", "1")
             file.parent.mkdir(parents=True, exist_ok=True)
             file.touch()
     if (tmp_path / name).is_dir():
@@ -222,6 +226,17 @@ def test_the_expected_rows(name: str, source: Source) -> None:
 def test_what_could_not_be_confirmed_is_marked() -> None:
     assert {name for name, source in SOURCES.items() if not source.verified} >= UNVERIFIED
     assert {name for name, source in SOURCES.items() if source.evaluation} == EVALUATION & set(SOURCES)
+
+
+def test_the_files_of_benchmarks_in_other_sources_are_marked() -> None:
+    names = {
+        "coig": ["exam_instructions.jsonl", "a/exam_instructions.rows0-9.jsonl", "leetcode_instructions.jsonl"],
+        "tables": ["TQA_test_data.json", "Tabular-LLM-Data/all-data/TFV_test_data.json", "TQA_train_data.json"],
+    }
+    assert {name for name, source in SOURCES.items() if source.marked} == names.keys()
+    for name, (one, two, other) in names.items():
+        marks = SOURCES[name].marked
+        assert [first_mark(path, marks) for path in (one, two, other)] == [True, True, False]
 
 
 LANGUAGES: Final[dict[str, dict[str, str]]] = {

@@ -1,6 +1,7 @@
 """csl: four questions about a paper, worded here; the benchmark's lines, one question each; rows worded upstream."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import pytest
 from built import Build, Built, kept, lines, read
 
 from collectors.catalog import load
-from pipeline.collect import corpus
+from pipeline.collect import SAMPLES, corpus
+from templates import tasks
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "raw"
 
@@ -19,7 +21,7 @@ ASKED = {
     "category": "请根据下面的论文标题，判断这篇论文属于哪个学科门类。",
     "discipline": "请根据下面的论文摘要，判断这篇论文属于哪个一级学科。",
 }
-"""The wordings are part of the records: with another one, `VERSION` in pipeline/collect.py has to be raised."""
+"""The wordings are part of the records, so with another one csl is built again and its ids are others."""
 
 
 def said(task: str, text: str, answer: str) -> dict[str, Any]:
@@ -135,6 +137,33 @@ def asked(subset: str, cells: list[str]) -> Iterator[tuple[str, str, str]]:
         title, abstract, keywords, discipline, category = cells
         yield from (("title", abstract, title), ("keywords", abstract, keywords))
         yield from (("category", title, category), ("discipline", abstract, discipline))
+
+
+@pytest.fixture
+def sheets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the folder of task wordings, which the program reads in its place."""
+    copy = shutil.copytree(tasks.HOME, tmp_path / "tasks")
+    monkeypatch.setattr(tasks, "HOME", copy)
+    tasks.wordings.cache_clear()
+    yield copy
+    tasks.wordings.cache_clear()
+
+
+def test_a_change_of_the_wording_builds_csl_again_and_no_other(sheets: Path, tmp_path: Path) -> None:
+    def fresh() -> dict[str, bool]:
+        done = corpus(load(), ["csl", "dolly"], SAMPLES, tmp_path / "data", workers=1)
+        return {one.manifest["source"]: one.fresh for one in done}
+
+    assert fresh() == {"csl": True, "dolly": True}
+    assert fresh() == {"csl": False, "dolly": False}
+    sheet = sheets / "csl.yaml"
+    sheet.write_text(sheet.read_text(encoding="utf-8").replace(ASKED["title"], "拟一个标题。"), encoding="utf-8")
+    tasks.wordings.cache_clear()
+    assert fresh() == {"csl": True, "dolly": False}
+    asked = {one["instruction"] for one in read(tmp_path / "data" / "records" / "csl").records}
+    assert "拟一个标题。" in asked
+    assert ASKED["title"] not in asked
+    assert fresh() == {"csl": False, "dolly": False}
 
 
 def reading() -> Iterator[tuple[tuple[str, int, int], tuple[str, ...]]]:

@@ -13,19 +13,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from hub import READER, TOKEN, Hub
 from huggingface_hub import constants
 from serving import Clock, Fault, Served, serving
 
-from collectors.catalog import Source
+from collectors.catalog import Source, load
 from collectors.download import Downloads
 from collectors.errors import ArtefactError, RemoteError
 from collectors.fetch import fetch
 from collectors.fetched import NOTES, fetched
 from collectors.files import claimed
-from collectors.upstream import matches
+from collectors.globs import matches
+from pipeline.collect import corpus as built
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def source(*origins: dict[str, Any]) -> Source:
@@ -457,6 +461,121 @@ def test_the_error_of_the_last_choice_counts(near_hub: Hub, github: Served, brin
     assert files(place).keys() <= {"Data_数据/内 科#1.json"}
 
 
+def test_files_of_one_name_lie_in_the_folders_of_their_origins(near_hub: Hub, bring: Bring, place: Path) -> None:
+    near_hub.add("them/en", {"law.json": b"[1]"})
+    near_hub.add("them/zh", {"law.json": b"[22]"})
+    english = {"hub": "them/en", "into": "EN", "paths": ["law.json"]}
+    chinese = {"hub": "them/zh", "into": "CN/all", "paths": ["*.json"]}
+    assert bring(english, chinese, offline=True) == [
+        "s: offline: missing EN/law.json, CN/all/*.json; run again without --offline"
+    ]
+    assert sorted(bring(english, chinese)[1:]) == ["s: CN/all/law.json: 4 bytes", "s: EN/law.json: 3 bytes"]
+    assert files(place) == {"EN/law.json": b"[1]", "CN/all/law.json": b"[22]"}
+    near_hub.requests.clear()
+    assert bring(english, chinese) == []
+    assert near_hub.calls() == []
+    (place / "EN" / "law.json").unlink()
+    bring(english, chinese)
+    assert files(place) == {"EN/law.json": b"[1]", "CN/all/law.json": b"[22]"}
+    assert len(resolved(near_hub)) == 1
+    # Laid elsewhere, it is another file: the old one would stand twice.
+    bring({**english, "into": "English"}, chinese)
+    assert files(place) == {"English/law.json": b"[1]", "CN/all/law.json": b"[22]"}
+
+
+def alike(count: int, **fields: str) -> bytes:
+    """Rows as the ancestor formats them."""
+    row = {"instruction": "Say it.", "input": "", "output": "It.", **fields}
+    return json.dumps([row] * count).encode()
+
+
+COT = "flan/v2/cot_data"
+ANCESTOR = "QingyiSi/Alpaca-CoT"
+FALLS: dict[str, tuple[dict[str, dict[str, bytes]], dict[str, bytes], str | None, dict[str, tuple[str, int]]]] = {
+    "gpt4tools": (
+        {ANCESTOR: {"gpt4tools/gpt4tools.json": alike(3)}},
+        {},
+        f"gpt4tools: fetching {ANCESTOR}@main instead",
+        {"gpt4tools/gpt4tools.json": ("EN", 3)},
+    ),
+    "csl, from Linly": (
+        {"P01son/instructions": {"CSL/csl.json": alike(2)}},
+        {},
+        "csl: fetching P01son/instructions@main instead",
+        {"CSL/csl.json": ("CN", 2)},
+    ),
+    "csl, from the ancestor": (
+        {ANCESTOR: {"CSL/csl.json": alike(2)}},
+        {},
+        f"csl: fetching {ANCESTOR}@main instead",
+        {"CSL/csl.json": ("CN", 2)},
+    ),
+    "instinwild": (
+        {ANCESTOR: {"instinwild/instinwild_en.json": alike(2), "instinwild/instinwild_ch.json": alike(1)}},
+        {},
+        None,
+        {"instinwild/instinwild_ch.json": ("CN", 1), "instinwild/instinwild_en.json": ("EN", 2)},
+    ),
+    "cot, with the translation": (
+        {ANCESTOR: {"Chain-of-Thought/CoT_Chinese_data.json": alike(2)}},
+        {COT: b"q\ta\tr\n"},
+        None,
+        {"Chain-of-Thought/CoT_Chinese_data.json": ("CN", 2), f"{COT}/aqua_train.tsv": ("EN", 1)},
+    ),
+    "cot, without": (
+        {},
+        {COT: b"q\ta\tr\n"},
+        "cot: fetching google-research/FLAN@e9e4ec6e2701182c7a91af176f705310da541277 instead",
+        {f"{COT}/aqua_train.tsv": ("EN", 1)},
+    ),
+    "hc3": (
+        {
+            "Hello-SimpleAI/HC3": dict.fromkeys(
+                ["finance.jsonl", "medicine.jsonl", "open_qa.jsonl", "reddit_eli5.jsonl", "wiki_csai.jsonl"],
+                b'{"question": "Why?", "human_answers": ["So."], "chatgpt_answers": []}\n',
+            ),
+            "Hello-SimpleAI/HC3-Chinese": {
+                f"{name}.jsonl": b'{"question": "?", "human_answers": ["1", "2"], "chatgpt_answers": []}\n'
+                for name in ("baike", "finance", "law", "medicine", "nlpcc_dbqa", "open_qa", "psychology")
+            },
+        },
+        {},
+        None,
+        {"HC3/finance.jsonl": ("EN", 1), "HC3-Chinese/finance.jsonl": ("CN", 2), "HC3-Chinese/law.jsonl": ("CN", 2)},
+    ),
+}
+
+
+@pytest.mark.parametrize(("title", "there"), FALLS.items(), ids=FALLS.keys())
+def test_a_shipped_source_builds_from_what_can_be_had(
+    near_hub: Hub, github: Served, tmp_path: Path, title: str, there: Any
+) -> None:
+    on_hub, on_github, said, expected = there
+    name = title.split(",")[0]
+    shipped = load(ROOT / "catalog.yaml")
+    for repository, held in on_hub.items():
+        near_hub.add(repository, held)
+    for origin in shipped.sources[name].origins if on_github else []:
+        paths = [path for path in origin.paths if origin.github and path.startswith(tuple(on_github))]
+        github.files |= {f"/{origin.github}/{origin.revision}/{path}": on_github[COT] for path in paths}
+    lines: list[str] = []
+    only = {name: shipped.sources[name]}
+    fetch(only, tmp_path / "raw", say=lines.append, net=Downloads(Clock().sleep), github=github.url)
+    assert ([line for line in lines if line.endswith(" instead")] or [None])[-1] == said
+    (done,) = built(shipped, [name], tmp_path / "raw", tmp_path / "data", workers=1)
+    shards = [pl.read_ipc(shard) for shard in sorted(done.folder.glob("*.arrow"))]
+    counts = pl.concat(shards).with_columns(pl.col("subset", "lang").cast(pl.String)).group_by("subset", "lang").len()
+    found = {subset: (lang, rows) for subset, lang, rows in counts.iter_rows()}
+    assert found.items() >= expected.items()
+    assert done.manifest["unclaimed"] == []
+    assert done.manifest["rejected"] == {}
+    assert any(one["converted"] for one in done.manifest["origins"]) is (name in {"gpt4tools", "csl", "instinwild"})
+    near_hub.requests.clear()
+    github.asked.clear()
+    fetch(only, tmp_path / "raw", say=lines.append, github=github.url)
+    assert (near_hub.calls(), github.asked) == ([], [])
+
+
 def test_choices_of_a_source() -> None:
     a, b = {"hub": "a/a", "paths": ["a"]}, {"github": "b/b", "paths": ["b"]}
     choices = source(a, b, {**a, "instead": True}, b, {**a, "converted": True}, {**b, "converted": True}).alternatives
@@ -520,7 +639,6 @@ def test_offline_takes_what_is_there_and_says_what_is_not(
 
 # --- the command --------------------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).resolve().parents[2]
 LINES = b"".join(b'{"i": "Say %d.", "o": "%d"}\n' % (number, number) for number in range(50))
 
 KILLED = """

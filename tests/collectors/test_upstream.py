@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from collectors.catalog import Origin
 from collectors.download import Downloads
 from collectors.errors import RemoteError
+from collectors.origin import Origin
 from collectors.upstream import listing
 
 TREE = ["README.md", "tasks", "tasks/task1_a.json", "tasks/task2_b.json", "tasks/README.md"]

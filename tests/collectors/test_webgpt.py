@@ -4,7 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from built import Build, lines
+from built import Build, array, lines
+
+from collectors.errors import SourceError
 
 QUESTION = {"dataset": "eli5", "id": "a", "full_text": "Why is the sky blue?"}
 BETTER, WORSE = "Blue light scatters [1][2, 3].", "It mirrors the sea [1]."
@@ -135,6 +137,24 @@ def test_blank_lines_byte_order_mark_and_windows_line_ends(build: Build) -> None
     built = build("webgpt", {"comparisons.jsonl": f"\ufeff{good}\r\n\r\n{good}\r\n".encode()})
     assert [row["row"] for row in built.records] == [0, 2]
     assert built.refused == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        array([half(BETTER, 0.5), half(WORSE, -0.5)]),
+        array(pair(BETTER, WORSE, 1, -1)),
+        json.dumps([[half(BETTER, 0.5), half(WORSE, -0.5)]]),
+        "\ufeff [ \r\n" + lines(pair(BETTER, WORSE, 1, -1)) + "]",
+    ],
+    ids=["of lists", "of objects", "of lists, on one line", "of lines"],
+)
+def test_a_file_that_is_one_array_is_refused_as_a_whole(build: Build, text: str) -> None:
+    """Upstream's is JSON Lines; row by row, each line of an array would be a reject."""
+    with pytest.raises(
+        SourceError, match=r"comparisons\.jsonl: is one JSON array, not lines; write each of its elements on "
+    ):
+        build("webgpt", {"comparisons.jsonl": text})
 
 
 def test_text_that_is_no_utf8(build: Build) -> None:

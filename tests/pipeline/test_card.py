@@ -124,6 +124,17 @@ def test_the_ledger_closes_in_front_of_the_reader(text: str) -> None:
     assert "1,234 rows hold a rationale that their template does not use." in text
 
 
+def test_records_of_benchmarks_are_told_and_without_them_nothing_is(text: str, tmp_path: Path) -> None:
+    assert "benchmark" not in text
+    parts = [
+        {"source": name, "candidates": 9, "taken": 9, "rows": 9, "left_out": {}, "evaluation": count}
+        for name, count in (("belle", 0), ("coig", 1234), ("gaokao", 5))
+    ]
+    manifest = folder.manifest(mixture(tmp_path / "tests", [row(1)], parts=parts)) or {}
+    told = card(manifest, credits=CREDITS, licences=LICENCES, columns=COLUMNS)
+    assert "**Records of benchmarks are in this set: 1,234 of `coig`, 5 of `gaokao`.** A model" in told
+
+
 def test_rebuilding_is_two_commands_and_the_fingerprints_to_compare(text: str) -> None:
     assert '```sh\nmake corpus SOURCES="alpaca belle" FROM=hub\nmake mix MIX=two\n```' in text
     assert f"| records of `belle`  | `{'ab' * 32}` |" in text

@@ -51,6 +51,12 @@ CASES = [
     ),
     (source(rows=5, ancestor_rows=1000), books(origins=[{"hub": "c/d", "converted": True}]), None),
     (source(rows=1000), books(origins=[{"hub": "c/d", "converted": True}]), None),
+    (source(rows=1000, ancestor_rows=5), books(origins=[{"hub": "c/d", "converted": True}]), None),
+    (
+        source(rows=900, ancestor_rows=500),
+        books(origins=[{"hub": "c/d", "converted": True}]),
+        "s: 1,000 raw rows, the catalog expects 900 within 1%",
+    ),
     (source(origins=[{"hub": "a/b", "paths": ["rows.json"], "sha256": {"rows.json": FOUND}}]), books(), None),
     (
         source(origins=[{"hub": "a/b", "paths": ["rows.json"], "sha256": {"rows.json": OTHER}}]),

@@ -208,6 +208,43 @@ def test_datasets_reads_back_what_was_written(
         assert read[split].to_list() == written(tmp_path / "y" / f"{split}.json")
 
 
+def test_datasets_reads_json_lines_in_which_a_history_comes_late(catalog: Catalog, tmp_path: Path) -> None:
+    """More than `datasets` takes the types from (10 MB), and more rows than are written at a time."""
+    plain = [{"instruction": f"Say {number}.", "input": "", "output": "x" * 600} for number in range(20_000)]
+    raw = lay(tmp_path / "raw", "talks", {"multiturn_chat_1.json": lines([*plain, CHAT, CHAT | {"output": "慢走！"}])})
+    corpus(catalog, ["talks"], raw, tmp_path / "d", workers=1)
+    done = exported(catalog, tmp_path / "d", tmp_path / "x", "alpaca", "jsonl", name="talks")
+    path = done.folder / "talks.jsonl"
+    assert path.stat().st_size > 11 << 20
+    rows = datasets.load_dataset("json", data_files=str(path), split="train", cache_dir=str(tmp_path / "cache"))
+    ids = shards.scan(tmp_path / "d" / "records" / "talks").collect()["id"].to_list()
+    assert rows["id"] == [ids[-2], *ids[:-2], ids[-1]]
+    assert [row["history"] for row in (rows[0], rows[1], rows[-1])] == [[["你好", "你好！"]], [], [["你好", "你好！"]]]
+    assert rows[0]["output"] == "再见！"
+    assert done.manifest["rows"] == 20_002 == len(rows)
+    # The other forms keep the order.
+    exported(catalog, tmp_path / "d", tmp_path / "y", "alpaca", "json", name="talks")
+    assert [row["id"] for row in written(tmp_path / "y" / "talks.json")] == ids
+
+
+HISTORIES = st.lists(st.lists(st.booleans(), min_size=1, max_size=4), max_size=5)
+
+
+@given(HISTORIES, st.sampled_from([0, 1_000, 1 << 20]))
+def test_a_row_with_a_history_stands_at_the_beginning_and_the_others_keep_their_order(
+    frames: list[list[bool]], beginning: int
+) -> None:
+    flat = [long for frame in frames for long in frame]
+    numbers = iter(range(len(flat)))
+    schema = {"n": pl.Int64, "history": pl.List(pl.List(pl.String))}
+    given = [pl.DataFrame([(next(numbers), [["a", "b"]] if long else []) for long in frame], schema, orient="row")
+             for frame in frames]  # fmt: skip
+    found = [number for frame in formats.led(given, iter(given), beginning) for number in frame["n"].to_list()]
+    late = any(flat) and formats.BESIDE * flat.index(True) > beginning
+    first = [flat.index(True)] if late else []
+    assert found == first + [number for number in range(len(flat)) if number not in first]
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 
 

@@ -230,6 +230,7 @@ def test_the_manifest_tells_what_became_of_every_record(tmp_path: Path) -> None:
         "max_rows": 2,
         "max_repeat": 5,
         "where": {},
+        "evaluation": False,
         "template": "plain",
     }
     assert json.loads((mixed.folder / "manifest.json").read_text())["fingerprint"] == said["fingerprint"]
@@ -451,6 +452,47 @@ def test_a_part_without_rows_is_a_warning(tmp_path: Path) -> None:
     ]
     assert built(tmp_path, *parts).warnings == expected
     assert built(tmp_path, *parts).warnings == expected
+
+
+EXAMS = {"evaluation": False, "files": ["train.json", {"glob": "**/exam*.json", "evaluation": True}, "*.zip"]}
+FILES = ["train.json", "exam_1.json", "old/exam.json", "exams.zip/exam_2.json"]
+SAID = "mixture both: {} gives {} records of benchmarks; a model that is trained on them must not be scored on them"
+
+
+def examined(out: Path, exams: Mapping[str, Any], *parts: Mapping[str, Any]) -> Mixed:
+    """A mixture of `parts`, where the catalog says `exams` of the source `exams`."""
+    known = catalog(*parts).model_dump(exclude_none=True)
+    known["sources"]["exams"] |= exams
+    with Engine(1) as engine:
+        return mix(Catalog.model_validate(known), "both", out, engine)
+
+
+def test_records_of_a_benchmarks_file_are_left_out_unless_the_part_asks(tmp_path: Path) -> None:
+    """Of an archive's member the archive counts, so exam_2 is not marked."""
+    store(tmp_path, "exams", frame("exams", [{"subset": name, "instruction": name} for name in FILES]), cuts=2)
+    store(tmp_path, "other", frame("other", [{"instruction": "exam_1.json"}]))
+    part, other = {"source": "exams"}, {"source": "other"}
+    mixed = examined(tmp_path, EXAMS, part, other)
+    # An equal record of another source is no duplicate of one that is left out.
+    assert sorted(row["instruction"] for row in rows(mixed)) == ["exam_1.json", "exams.zip/exam_2.json", "train.json"]
+    assert mixed.manifest["left_out"] == {"evaluation": 2}
+    assert ([one["evaluation"] for one in mixed.manifest["parts"]], mixed.warnings) == ([0, 0], [])
+    asked = examined(tmp_path, EXAMS, part | {"evaluation": True}, other)
+    assert sorted(row["instruction"] for row in rows(asked)) == sorted(FILES)
+    assert asked.manifest["left_out"] == {"duplicate": 1}
+    assert asked.warnings[-1] == SAID.format("exams", 2)
+    assert examined(tmp_path, EXAMS, part | {"evaluation": True}, other).up_to_date
+    # The mark counts, not only the records: without it the same mixture is another.
+    free = examined(tmp_path, EXAMS | {"files": ["*.json"]}, part | {"evaluation": True}, other)
+    assert (free.up_to_date, SAID.format("exams", 2) in free.warnings) == (False, False)
+
+
+def test_a_benchmark_that_is_named_is_taken_with_a_warning(tmp_path: Path) -> None:
+    store(tmp_path, "exams", frame("exams", numbered(1_234)))
+    store(tmp_path, "other", frame("other", numbered(3)))
+    mixed = examined(tmp_path, {"evaluation": True}, {"source": "other"}, {"source": "exams", "where": {"lang": "EN"}})
+    assert [one["evaluation"] for one in mixed.manifest["parts"]] == [0, 1_231]
+    assert mixed.warnings == [SAID.format("exams", "1,231")]
 
 
 def broken(out: Path, *parts: Mapping[str, Any], **rest: Any) -> str:

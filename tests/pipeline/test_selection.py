@@ -28,6 +28,7 @@ def known(*parts: list[int]) -> Keys:
         ids=ids,
         age=np.arange(ends[-1], dtype=np.uint32),
         admitted=np.ones(ends[-1], np.bool_),
+        evaluation=np.zeros(ends[-1], np.bool_),
         parts=spans,
         pieces=tuple((number, Path(f"{number}.arrow"), span) for number, span in enumerate(spans)),
     )

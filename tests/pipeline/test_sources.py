@@ -43,6 +43,7 @@ def test_an_entry(tmp_path: Path) -> None:
             "bytes": size,
             "verified": False,
             "evaluation": False,
+            "evaluation_files": [],
         }
     ]
 

@@ -3,13 +3,14 @@
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 from rows import CHAT, EMOJI, PLAIN, WORDED, ZH, row, write
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
@@ -41,6 +42,23 @@ SMALL = Recipe.model_validate(
 )
 
 
+@contextmanager
+def offline() -> Iterator[None]:
+    """Without the Hub, here and in processes that are started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        # Read from the environment when the library is imported, which others may have done.
+        patch.setattr(constants, "HF_HUB_OFFLINE", True)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def without_hub() -> Iterator[None]:
+    """Each test here, and none elsewhere in the same process, is without the Hub."""
+    with offline():
+        yield
+
+
 @pytest.fixture(scope="session")
 def small() -> Recipe:
     """A recipe of six short steps on the tiny base."""
@@ -66,7 +84,8 @@ def mixed(out: Path) -> Mixture:
 def tiny_base(tmp_path_factory: pytest.TempPathFactory, mixed: Mixture) -> Path:
     """The folder of a tiny random Llama, with a tokenizer that knows ChatML's tokens."""
     place = tmp_path_factory.mktemp("bases") / "tiny"
-    tiny.make(place, mixed, SMALL)
+    with offline():  # made once, before the tests of whichever module come first
+        tiny.make(place, mixed, SMALL)
     return place
 
 
