@@ -13,6 +13,13 @@ LIMIT :=
 # corpus FROM=hub: OFFLINE=1 uses only what was fetched before; STRICT=1 takes drift from the catalog for an error.
 OFFLINE :=
 STRICT :=
+# judge: the folder with the evaluation sets to look for leaks in, a folder a set (empty: those of the run before; hub:
+# fetched; none), and one more set: SUITE=name=file.jsonl.
+SUITES :=
+SUITE :=
+# corpus, judge, mix: ENGINE=ray works on a Ray cluster (ADDRESS=auto or HOST:PORT; empty: started here).
+ENGINE :=
+ADDRESS :=
 # mix, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
 MIX := alpaca-belle-cot
 # train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
@@ -44,20 +51,27 @@ PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.t
 OUT_ := --out "$(DATA)"
 INDEX_ := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 PIN_ = $(shell sed -n 's/^torch==//p' constraints.txt)
-WORKERS_ := $(if $(WORKERS),--workers $(WORKERS))
+WORKERS_ := $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(ADDRESS),--address "$(ADDRESS)")
+BASE_ := $(VENV)/$(if $(filter ray,$(ENGINE)),ray,base)
+SUITES_ := $(if $(SUITES),--suites "$(SUITES)") $(if $(SUITE),--suite "$(SUITE)")
+NAMES_ := $(foreach name,$(SOURCES),--source "$(name)")
 
 .DEFAULT_GOAL := help
-.PHONY: help corpus mix train push export sources demo test lint clean
+.PHONY: help corpus judge mix train push export sources demo test lint clean
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' Makefile
 	@echo "  DATA=$(DATA)  the data folder;  FROM=$(FROM)  (sample: the embedded rows; hub: upstream; or a folder)"
 
-corpus: $(VENV)/base ## Raw files to records: [SOURCES="alpaca belle"] [FROM=sample|hub|DIR] [LIMIT=rows]
-	@$(PY) -m pipeline corpus --from "$(FROM)" $(foreach name,$(SOURCES),--source "$(name)") $(if $(LIMIT),--limit $(LIMIT)) $(if $(OFFLINE),--offline) $(if $(STRICT),--strict) $(WORKERS_) $(OUT_)
+corpus: $(BASE_) ## Raw files to judged records: [SOURCES="alpaca belle"] [FROM=sample|hub|DIR] [LIMIT=rows]
+	@$(PY) -m pipeline corpus --from "$(FROM)" $(NAMES_) $(if $(LIMIT),--limit $(LIMIT)) $(if $(OFFLINE),--offline) $(if $(STRICT),--strict) $(WORKERS_) $(OUT_)
+	@$(PY) -m pipeline judge $(NAMES_) $(SUITES_) $(WORKERS_) $(OUT_)
 
-mix: $(VENV)/base ## Records to a mixture: MIX=alpaca-belle-cot or a path
+judge: $(BASE_) ## Language, flags, duplicates and leaks of every record: [SUITES=DIR|hub|none] [SUITE=name=file]
+	@$(PY) -m pipeline judge $(NAMES_) $(SUITES_) $(WORKERS_) $(OUT_)
+
+mix: $(BASE_) ## Records to a mixture: MIX=alpaca-belle-cot or a path
 	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)
 
 train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."]
@@ -74,6 +88,7 @@ sources: $(VENV)/base ## The table of sources: [TAGS="lang=CN gen=SI license=MIT
 
 demo: $(VENV)/train ## Everything once, on the embedded samples, offline, in DATA/demo
 	@$(PY) -m pipeline corpus --from sample --out "$(DATA)/demo" $(WORKERS_)
+	@$(PY) -m pipeline judge --out "$(DATA)/demo" $(WORKERS_)
 	@$(PY) -m pipeline mix alpaca-belle-cot --out "$(DATA)/demo" $(WORKERS_)
 	@$(PY) -m train run --mix alpaca-belle-cot --recipe demo --out "$(DATA)/demo"
 	@$(PY) -m pipeline push alpaca-belle-cot --to "$(DATA)/demo/published/alpaca-belle-cot" --out "$(DATA)/demo"
@@ -94,6 +109,10 @@ $(VENV)/base: pyproject.toml constraints.txt
 	@echo "Setting up $(VENV) (once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@$(PIP) setuptools && $(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/ray: $(VENV)/base
+	@$(PIP) --no-build-isolation -e ".[ray]"
 	@touch $@
 
 $(VENV)/train: $(VENV)/base

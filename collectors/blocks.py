@@ -204,7 +204,7 @@ def _run(window: _Window, broken: Broken, first: int) -> tuple[int, int, list[tu
     window.grow(BYTES)
     for end in _cuts(window):
         try:
-            elements = _RUN.decode(b"".join((b"[", window.buffer[: end + 1], b"]")))
+            elements = _RUN.decode(b"".join((b"[", memoryview(window.buffer)[: end + 1], b"]")))
         except (msgspec.DecodeError, RecursionError):
             continue
         if elements:

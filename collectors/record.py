@@ -1,5 +1,6 @@
 """The record: one shape for instructions, chats, chains of thought and preference pairs."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -65,12 +66,15 @@ def framed_history(history: pl.Expr) -> pl.Expr:
     return framed(history.list.eval(turns).list.join(""))
 
 
-def ids(frame: pl.DataFrame) -> pl.Series:
-    """The id of each row of finished record columns: xxh3_128 (seed 0) over the framed columns, as 32 hex digits."""
+def ids(frame: pl.DataFrame, over: Sequence[str] = HASHED) -> pl.Series:
+    """The id of each row of finished record columns: xxh3_128 (seed 0) over the framed columns, as 32 hex digits.
+
+    `over` names fewer columns for a hash of a part of the record, made in the same way.
+    """
     if not frame.height:
         return pl.Series("id", [], dtype=pl.String)
     pieces: list[pl.Expr | str] = []
-    for name in HASHED:
+    for name in over:
         column = frame[name]
         if column.null_count() == frame.height:
             pieces.append("-,")

@@ -7,10 +7,12 @@ without one is unfinished. A folder that is being replaced stands as `<name>.old
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +20,7 @@ from typing import Any, Final
 from collectors.errors import ArtefactError
 
 MANIFEST: Final = "manifest.json"
+ASIDE: Final = ".aside"
 FULL: Final = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
@@ -74,6 +77,8 @@ def building(folder: Path) -> Iterator[Path]:
         part.mkdir(parents=True)
     with writing(folder):
         yield part
+        for path in part.rglob(f"*{ASIDE}"):
+            path.unlink(missing_ok=True)
         for path in [*part.rglob("*"), part]:
             _sync(path)
         if folder.exists():
@@ -81,6 +86,21 @@ def building(folder: Path) -> Iterator[Path]:
         part.rename(folder)
         _sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def placing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write a file to, put in place by one rename when the block ends well, else removed.
+
+    So two attempts at the same piece of work, of which one is cut off and not yet ended, never write the same file;
+    what is left of an attempt that was killed goes when `building` ends.
+    """
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{ASIDE}")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def restore(folder: Path) -> None:
@@ -147,13 +167,13 @@ class Hashes:
 
     def get(self, path: Path) -> str | None:
         """The sha256 noted for a file that has not changed since, else None."""
-        size, moment, digest = self.known.get(str(path.resolve()), [None, None, None])
+        size, moment, digest = self.known.get(_whole(path), [None, None, None])
         stat = path.stat()
         return digest if (size, moment) == (stat.st_size, stat.st_mtime_ns) else None
 
     def put(self, path: Path, stat: os.stat_result, digest: str) -> None:
         """Note the sha256 of a file whose `stat` was taken before it was read."""
-        self.known[str(path.resolve())] = [stat.st_size, stat.st_mtime_ns, digest]
+        self.known[_whole(path)] = [stat.st_size, stat.st_mtime_ns, digest]
 
     def take(self, path: Path) -> str:
         """The sha256 of a file, from the notes or by reading it."""
@@ -171,6 +191,17 @@ class Hashes:
             part = self.path.with_suffix(".part")
             part.write_text(json.dumps(self.known, ensure_ascii=False), encoding="utf-8")
             part.replace(self.path)
+
+
+def _whole(path: Path) -> str:
+    """The path of a file from the root, links in its folder's path followed."""
+    return f"{_resolved(path.parent)}/{path.name}"
+
+
+@functools.cache
+def _resolved(folder: Path) -> Path:
+    """Following links is dear where a folder holds thousands of files."""
+    return folder.resolve()
 
 
 def _is_note(note: Any) -> bool:

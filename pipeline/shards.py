@@ -10,6 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from collectors.errors import ArtefactError
+from pipeline.folder import placing
 
 OPTIONS: Final = pa.ipc.IpcWriteOptions(compression=pa.Codec("lz4"), use_threads=False)
 """Shards are read far more often than written, and lz4 is read several times as fast as zstd, at twice the size."""
@@ -19,9 +20,12 @@ ROWS: Final = 65_536
 
 
 def write(path: Path, table: pa.Table) -> None:
-    """Write a table as one record batch of an IPC file, flushed to the disk while other pieces are worked on."""
+    """Write a table as one record batch of an IPC file, flushed to the disk while other pieces are worked on.
+
+    The file appears whole, and may be written again: a piece of work is, when its worker was lost.
+    """
     batch = table.combine_chunks().to_batches()[0] if table.num_rows else pa.RecordBatch.from_pylist([], table.schema)
-    with path.open("wb") as handle:
+    with placing(path) as aside, aside.open("wb") as handle:
         with pa.ipc.new_file(handle, table.schema, options=OPTIONS) as writer:
             writer.write_batch(batch)
         handle.flush()

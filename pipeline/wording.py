@@ -19,6 +19,7 @@ import pyarrow as pa
 from collectors.errors import TemplateError
 from collectors.record import SCHEMA
 from pipeline import keys, shards
+from pipeline.folder import placing
 from templates import template
 from templates.suffix import suffixed
 
@@ -113,7 +114,7 @@ def word(job: Wording) -> Worded:
     rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(job.position[order]))
     table = rows.select(_FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_FRAGMENT)
     shard, first = np.unique(job.position[order] // shards.ROWS, return_index=True)
-    with pa.ipc.new_file(str(job.fragment), _FRAGMENT) as writer:
+    with placing(job.fragment) as aside, pa.ipc.new_file(str(aside), _FRAGMENT) as writer:
         for start, end in zip(first, [*first[1:], len(order)], strict=True):
             writer.write_table(table.slice(start, end - start).combine_chunks())
     return Worded(

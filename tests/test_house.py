@@ -81,10 +81,10 @@ def dry() -> tuple[str, dict[str, str]]:
 
 # What a user may well have in the environment, and what of it must not reach a command.
 STRAY = ["FROM", "OUT", "LANG", "DATA", "SOURCES", "LIMIT", "MIX", "RECIPE", "BASE", "REPO", "TO", "PUBLIC", "WORKERS"]
-STRAY += ["SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
+STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
 
 
-@pytest.mark.parametrize("target", ["corpus", "mix", "train", "push", "export", "sources", "demo", "help"])
+@pytest.mark.parametrize("target", ["corpus", "judge", "mix", "train", "push", "export", "sources", "demo", "help"])
 def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry
 
@@ -113,8 +113,8 @@ def test_the_variables_of_a_target_reach_its_command(dry: tuple[str, dict[str, s
     given = ["SOURCES=alpaca belle", "FROM=../raw", "DATA=else where", "LIMIT=5", "WORKERS=2"]
     asked = [make, "-n", "corpus", *given]
     said = subprocess.run(asked, cwd=ROOT, env=clean, check=True, capture_output=True, text=True).stdout
-    *_, command = said.strip().splitlines()
-    words = command.split("-m pipeline ")[1].split()
-    assert " ".join(words) == (
-        'corpus --from "../raw" --source "alpaca" --source "belle" --limit 5 --workers 2 --out "else where"'
-    )
+    commands = [" ".join(line.split("-m pipeline ")[1].split()) for line in said.strip().splitlines()[-2:]]
+    assert commands == [
+        'corpus --from "../raw" --source "alpaca" --source "belle" --limit 5 --workers 2 --out "else where"',
+        'judge --source "alpaca" --source "belle" --workers 2 --out "else where"',
+    ]
