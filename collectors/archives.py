@@ -96,7 +96,7 @@ def _tar_members(archive: tarfile.TarFile, broken: Broken) -> list[Member]:
     for one in archive.getmembers():
         _check(one.name, one.issym() or one.islnk(), broken)
         if one.isfile() and one.name.endswith(ENDINGS) and not _hidden(one.name):
-            found.append((one.name, partial(archive.extractfile, one)))
+            found.append((one.name, cast(Callable[[], BinaryIO], partial(archive.extractfile, one))))
     return sorted(found, key=lambda member: member[0])
 
 

@@ -8,7 +8,7 @@ import typer
 
 from collectors.commands import application, run
 from collectors.errors import CatalogError
-from pipeline.engine import Engine
+from pipeline.engine import EngineKind, start
 
 app = application()
 
@@ -20,6 +20,19 @@ Catalog_ = Annotated[
 Workers = Annotated[
     int | None,
     typer.Option("--workers", min=1, help="Processes to work with; without: one a core. Never changes a byte."),
+]
+Engine = Annotated[
+    EngineKind,
+    typer.Option("--engine", help="Work in processes of this machine, or on Ray. Never changes a byte."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="auto|HOST:PORT",
+        help="With --engine ray: the cluster, of which this machine is a node; all nodes share this folder, the data "
+        "folder and the raw files. Without: Ray is started here.",
+    ),
 ]
 
 Form = Literal["alpaca", "messages", "sharegpt", "prompt-completion"]
@@ -61,10 +74,12 @@ def corpus(
         bool, typer.Option("--strict", help="Fail where rows, columns or files are not as the catalog expects.")
     ] = False,
     workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
     catalog: Catalog_ = None,
 ) -> None:
     """Normalise raw upstream files to records in OUT/records/<source>/."""
-    with Engine(workers) as engine:
+    with start(engine, address, workers) as running:
         from collectors.catalog import load
         from pipeline import report
         from pipeline.collect import collecting, raw_folder
@@ -78,7 +93,7 @@ def corpus(
             # What is not there is an error where it was asked for by its name, and offline nowhere else.
             asked = names if origin == "hub" and not offline else source or []
             drifted = []
-            for done in collecting(known, asked, raw, out, engine, limit=limit):
+            for done in collecting(known, asked, raw, out, running, limit=limit):
                 report.collected(done)
                 if strict or origin == "hub":
                     drifted += drift(known.sources[done.manifest["source"]], done.manifest)
@@ -86,21 +101,63 @@ def corpus(
 
 
 @app.command()
+def judge(
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="NAME", help="A source, a glob or a tag, as in corpus. Without: all built."),
+    ] = None,
+    suites: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|hub|none",
+            help="Where evaluation sets lie, DIR/<set>/, to look for leaks in. Without: those of the run before.",
+        ),
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE", help="One more evaluation set: JSON Lines or CSV with a column of questions."
+        ),
+    ] = None,
+    out: Out = Path("data"),
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    catalog: Catalog_ = None,
+) -> None:
+    """Judge every record beside it, in OUT/verdicts/<source>/: language, flags, near-duplicates, leaks."""
+    with start(engine, address, workers) as running:
+        from collectors.catalog import load
+        from pipeline import report
+        from pipeline.folder import lock
+        from pipeline.judge.run import judging
+        from pipeline.judge.suites import asked
+
+        known = load(catalog)
+        with lock(out):
+            items = asked(known, suites, suite or [], out, report.say)
+            for done in judging(known, source or [], out, running, items):
+                report.judged(done)
+
+
+@app.command()
 def mix(
     mixture: Annotated[str, typer.Argument(metavar="MIX", help="A mixture's name in the catalog, or a mixture file.")],
     out: Out = Path("data"),
     workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
     catalog: Catalog_ = None,
 ) -> None:
     """Select, word and order the rows of a mixture in OUT/mixes/<mixture>/."""
-    with Engine(workers) as engine:
+    with start(engine, address, workers) as running:
         from collectors.catalog import load
         from pipeline import mix as mixing
         from pipeline import report
         from pipeline.folder import lock
 
         with lock(out):
-            report.mixed(mixing.mix(load(catalog), mixture, out, engine))
+            report.mixed(mixing.mix(load(catalog), mixture, out, running))
 
 
 @app.command()

@@ -1,8 +1,9 @@
 """What a command says on the terminal when it is done, and what a data folder holds."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,9 @@ from pipeline.export import Exported
 from pipeline.folder import manifest
 from pipeline.mix import Mixed
 from pipeline.push import Published
+
+if TYPE_CHECKING:  # what judging needs is not loaded to print of other things
+    from pipeline.judge.run import Judged
 
 WIDTH = 160
 """Columns to print to where there is no terminal to ask."""
@@ -40,6 +44,21 @@ def collected(done: "Collected") -> None:
     say(line + ("" if done.fresh else " (up to date)"))
     if not found["records"]:
         say(f"warning: {found['source']}: no row gave a record")
+
+
+def judged(done: "Judged") -> None:
+    """One line for a source: how many records, in which languages, with which flags, duplicates and leaks."""
+    found = done.manifest
+    languages = Counter[str]()
+    for counts in found["languages"].values():
+        languages.update(counts)
+    line = f"{found['source']}: {found['records']:,} records in {_reasons(dict(languages.most_common(3)))}"
+    line += f", {found['disagree']:,} not in the language declared" if found["disagree"] else ""
+    line += f", flags {_reasons(dict(Counter(found['flags']).most_common(3)))}" if found["flags"] else ""
+    near = found["clustered"]["row"]
+    line += f", {near:,} with near-duplicates" if near else ""
+    line += f", leaks {_reasons(found['leaks'])}" if found["leaks"] else ""
+    say(line + ("" if done.fresh else " (up to date)"))
 
 
 def drifted(lines: list[str], *, strict: bool) -> None:

@@ -81,7 +81,8 @@ def dry() -> tuple[str, dict[str, str]]:
 
 # What a user may well have in the environment, and what of it must not reach a command.
 STRAY = ["FROM", "OUT", "LANG", "DATA", "SOURCES", "LIMIT", "MIX", "RECIPE", "BASE", "REPO", "TO", "PUBLIC", "WORKERS"]
-STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
+STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "ROW"]
+STRAY += ["SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
 
 
 @pytest.mark.parametrize("target", ["corpus", "judge", "mix", "train", "push", "export", "sources", "demo", "help"])

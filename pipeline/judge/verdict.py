@@ -30,3 +30,6 @@ as pairs. The clusters hold the id of the representative of the near-duplicates 
 by its whole row; null where it has none. `leaks` are evaluation items, `<suite>/<file>:<row>`. Lengths are characters:
 of system, history, instruction and input, and of rationale and output.
 """
+
+LATER: Final = ("request_cluster", "cluster")
+"""The columns that follow from all sources together; the others follow from the record alone."""

@@ -135,7 +135,7 @@ SILENT = [
     ("personal-email", row("How do I reach him?", "Write to jane@example.com or info@museum.org.")),
     ("personal-phone", row("Her number?", "Call 555-0134, (212) 555-0134 or 123-456-7890.")),
     ("personal-phone", row("How many?", "13912876540.5 grams, or 370 860 1550, or 2019-2020.")),
-    ("personal-id", row("号码？", f"号码：{CHINESE_ID[:-1]}8。", **CHINESE)),
+    ("personal-id", row("号码？", f"号码：{CHINESE_ID[:-1]}9。", **CHINESE)),
     ("personal-id", row("号码？", "号码：110105190013010029。", **CHINESE)),
 ]  # fmt: skip
 

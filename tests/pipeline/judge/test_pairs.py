@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from pathlib import Path
+from random import Random
 
 import polars as pl
 import pytest
@@ -123,14 +124,14 @@ def corpora(draw: st.DrawFn) -> list[list[Row]]:
 @settings(deadline=None, max_examples=25)
 @given(corpora(), st.randoms(use_true_random=False), st.integers(1, 4), st.sampled_from([1, 7, 1 << 20]))
 def test_the_outcome_does_not_depend_on_order_shards_or_pieces(
-    tmp_path_factory: pytest.TempPathFactory, corpus: list[list[Row]], random: st.DataObject, size: int, held: int
+    tmp_path_factory: pytest.TempPathFactory, corpus: list[list[Row]], random: Random, size: int, held: int
 ) -> None:
     place = tmp_path_factory.mktemp("merge")
     plain = merged(place / "plain", {str(number): [rows] for number, rows in enumerate(corpus)})
     other: dict[str, list[list[Row]]] = {}
     for number, rows in enumerate(corpus):
         mixed = list(rows)
-        random.shuffle(mixed)  # type: ignore[attr-defined]  # a random.Random
+        random.shuffle(mixed)
         other[str(number)] = [mixed[start : start + size] for start in range(0, len(mixed), size)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(buckets, "HELD", held)

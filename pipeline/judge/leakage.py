@@ -1,0 +1,151 @@
+"""What leaked, for people: where a record and an item overlap, and a source's leaks set by set."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from collectors.record import keyed
+from pipeline.judge.leaks import WORDS, kept
+from pipeline.judge.ngrams import rolled
+from pipeline.judge.texts import answer, request
+from pipeline.judge.tokens import tokens
+
+EXAMPLES: Final = 10
+"""Examples of one set's items in one source."""
+
+Spans = list[tuple[int, int]]
+
+
+class Overlap(NamedTuple):
+    """The characters of a record's text and of an item's that stand in both: first and end of each stretch."""
+
+    record: Spans
+    item: Spans
+
+
+class Example(NamedTuple):
+    """One record that holds an item: its id, the item's name, both texts, and where they overlap."""
+
+    id: str
+    item: str
+    record_text: str
+    item_text: str
+    overlap: Overlap
+
+
+class Leakage(NamedTuple):
+    """What one source holds of one set: rows that hold any of it, and the items held of all there are.
+
+    `examples` are of different items, chosen by a keyed hash.
+    """
+
+    suite: str
+    rows: int
+    held: int
+    items: int
+    examples: list[Example]
+
+    @property
+    def share(self) -> float:
+        """The share of the set that the source holds."""
+        return self.held / self.items
+
+
+def overlap(record: str, item: str, words: int = WORDS) -> Overlap:
+    """Where two texts have runs of `words` folded words in common, or all words of the item if it has fewer.
+
+    Option letters are read over, as in the search. Stretches that touch are one.
+    """
+    both = kept(tokens(pl.Series([record, item], dtype=pl.String)))
+    words = min(words, int(both.offsets[2] - both.offsets[1]))
+    if not words:
+        return Overlap([], [])
+    grams, texts = rolled(both.hashes, both.offsets, words)
+    common = np.intersect1d(grams[texts == 0], grams[texts == 1])
+    spans: list[Spans] = []
+    for number, text in enumerate((record, item)):
+        first, end = both.offsets[number], both.offsets[number + 1]
+        hit = np.flatnonzero(np.isin(grams[texts == number], common))
+        spans.append(_stretches(hit, words, both.starts[first:end], both.ends[first:end], text))
+    return Overlap(*spans)
+
+
+def _stretches(
+    hit: npt.NDArray[np.int64], words: int, starts: npt.NDArray[np.int32], ends: npt.NDArray[np.int32], text: str
+) -> Spans:
+    """The characters of `text` from the first to the last word of runs that begin at the words `hit`."""
+    covered = np.zeros(len(starts) + 1, np.int8)
+    for word in hit:
+        covered[word : word + words] = 1
+    edges = np.flatnonzero(np.diff(covered, prepend=np.int8(0)))
+    data = text.encode()
+    found = [(starts[first], ends[end - 1]) for first, end in zip(edges[::2], edges[1::2], strict=True)]
+    return [(len(data[:first].decode()), len(data[:end].decode())) for first, end in found]
+
+
+def summary(judged: Iterable[pl.DataFrame], items: pl.DataFrame) -> list[Leakage]:
+    """The leaks of one source, an entry for each set of which it holds anything, by name.
+
+    `judged` are the source's records in frames of any size, with their verdicts' column `leaks`; `items` are as
+    `suites.ITEMS`. The outcome does not depend on how the records are cut into frames, nor on the frames' order.
+    """
+    rows: dict[str, int] = {}
+    held: list[pl.DataFrame] = []
+    for frame in judged:
+        found = _found(frame)
+        for suite, count in found.group_by("suite").agg(pl.col("place").n_unique()).rows():
+            rows[suite] = rows.get(suite, 0) + count
+        held = [_chosen(pl.concat([*held, found.drop("place")]))]
+    if not rows:
+        return []
+    sizes = dict(items.group_by(suite=_suite(pl.col("name"))).len().rows())
+    texts = _texts(held[0], items)
+    return [
+        Leakage(
+            suite=suite,
+            rows=rows[suite],
+            held=part.height,
+            items=sizes[suite],
+            examples=list(_examples(part.head(EXAMPLES), texts)),
+        )
+        for suite in sorted(rows)
+        for part in [held[0].filter(pl.col("suite") == suite)]
+    ]
+
+
+def _suite(name: pl.Expr) -> pl.Expr:
+    return name.str.extract("^([^/]*)/")
+
+
+def _found(frame: pl.DataFrame) -> pl.DataFrame:
+    """A row for each item of each record: place of the record in the frame, id, suite, item, draw, and the text."""
+    listed = frame.with_row_index("place").filter(pl.col("leaks").list.len() > 0)
+    text = (request(listed) + "\n" + answer(listed)).str.strip_chars()
+    return (
+        listed.select("place", "id", "leaks", text=text)
+        .explode("leaks")
+        .select(
+            "place", "id", "text", suite=_suite(pl.col("leaks")), item="leaks", draw=keyed(0, "leak", "id", "leaks")
+        )
+    )
+
+
+def _chosen(found: pl.DataFrame) -> pl.DataFrame:
+    """One record for each item, that of the smallest draw, in the order of draws; texts beyond the examples go."""
+    ordered = found.sort("draw", "id").unique("item", keep="first", maintain_order=True)
+    rank = pl.int_range(pl.len()).over("suite")
+    return ordered.with_columns(text=pl.when(rank < EXAMPLES).then("text"))
+
+
+def _texts(found: pl.DataFrame, items: pl.DataFrame) -> dict[str, str]:
+    """The text of each item found, its options below its question."""
+    there = items.filter(pl.col("name").is_in(found["item"].implode())).select("name", "question", "options")
+    return {name: f"{question}\n{options}".rstrip("\n") for name, question, options in there.rows()}
+
+
+def _examples(part: pl.DataFrame, texts: dict[str, str]) -> Iterator[Example]:
+    for ident, item, text in part.select("id", "item", "text").rows():
+        yield Example(ident, item, text, texts[item], overlap(text, texts[item]))
