@@ -4,8 +4,9 @@ renaming, raw polars.
     python bench/sources.py [--megabytes 100] [--workers 2] [--source NAME ...] [--rows-from ../shared/raw]
 
 Each source's files are grown to so many megabytes: real rows where they are at hand, else the embedded hand-written
-ones (the table says which), repeated with a number in each row's longest text. The plain loop is the ancestor's way:
-json.load or a line at a time, a dict a row, json.dump; it is given for JSON files, as is polars.
+ones (the table says which), repeated with a number in each row's longest text. Hand-written rows are short; where the
+size of upstream's is known (`UPSTREAM`), theirs is brought up to it. The plain loop is the ancestor's way: json.load or
+a line at a time, a dict a row, json.dump; it is given for JSON files, as is polars.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import itertools
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,13 +56,13 @@ if __name__ == "__main__":
 
 LOOP = """
 import json, sys, time
-out, *paths = sys.argv[1:]
+out, names, *paths = sys.argv[1:]
+names = json.loads(names)
 begin = time.monotonic()
 for path in paths:
     text = open(path, encoding="utf-8").read()
     rows = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
-    kept = [{"instruction": row.get("instruction", ""), "input": row.get("input", ""), "output": row.get("output", "")}
-            for row in rows]
+    kept = [{field: row.get(name, "") for field, name in names.items()} for row in rows]
     json.dump(kept, open(out + "/rows.json", "w", encoding="utf-8"), ensure_ascii=False)
 print(time.monotonic() - begin)
 """
@@ -81,8 +84,63 @@ print(time.monotonic() - begin)
 """
 
 
+UPSTREAM = {
+    # Megabytes of the files over their rows, as upstream's pages give them.
+    "coig/exam_*": 1_196,  # 76 MB, 63,532 rows
+    "coig/translated_*": 853,  # 57 MB, 66,858
+    "coig/human_value_*": 580,  # 20 MB, 34,471
+    "coig/leetcode_*": 2_641,  # 31 MB, 11,737
+    "coig/counterfactural_*": 11_280,  # 154 MB, and that is packed, 13,653
+    "finance_en/*": 623,  # 42.9 MB, 68,912
+    "firefly/*": 709,  # 1.17 GB, 1,649,399
+    "gpt4tools/*": 3_205,  # 229 MB, 71,446
+    "instruct/*": 1_136,  # 1.01 GB, 888,969
+    "news_commentary/*": 332,  # 84 MB, 252,776
+    "sharegpt/*": 20_600,  # 922 MB and 932 MB, about 90,000
+    # Known from elsewhere.
+    "alpaca_gpt4/*": 834,  # alpaca_gpt4_data.json: 43.4 MB, 52,002 rows; the other files hold such answers as well
+    "baize/*": 2_000,  # 3.1 exchanges (653,699 in 210,311 dialogues) of a sentence and a paragraph, escapes, the head
+    "camel/*.zip": 2_000,  # a question of two sentences and a worked solution, 1.7 KB in the mean
+    "ultrachat/*": 6_320,  # kaitchup/ultrachat-100k-flattened: 632 MB, 100,000 dialogues
+    "webgpt/*": 5_000,  # question and answers 2 KB (llm-blender/Unified-Feedback), their tokens 3 KB; more with quotes
+}
+"""Bytes of a raw row upstream, by source and file, for rows that are hand-written here."""
+
+TURNS = {"sharegpt": ("conversations", 36), "ultrachat": ("data", 8)}
+"""Where a dialogue's turns are, and how many upstream: 1,663,241 exchanges of 90,000, and 5,649,489 of 1,468,352."""
+
+SENTENCE = re.compile(r"""[^\W\d_][^\n<>\[\]{}"|\\:`]*[.?!。？！]""")
+"""A piece of prose that can stand twice: no line break, no mark-up, no JSON."""
+
+
+def upstream(source: str, subset: str, rows: list[Any]) -> list[Any]:
+    """Hand-written rows made as long as upstream's are in the mean: more turns, then each sentence so many times."""
+    size = next((size for pattern, size in UPSTREAM.items() if fnmatchcase(f"{source}/{subset}", pattern)), None)
+    if size is None or not all(isinstance(row, dict | list) for row in rows):
+        return rows
+    if source in TURNS:
+        field, turns = TURNS[source]
+        times = turns * len(rows) // max(1, sum(len(row.get(field) or []) for row in rows))
+        rows = [row | {field: row[field] * max(1, times)} if row.get(field) else row for row in rows]
+    once, twice = one_size(rows), one_size([longer(row, 2) for row in rows])
+    times = 1 + round((size - once) / (twice - once)) if twice > once else 1
+    return [longer(row, max(1, times)) for row in rows]
+
+
+def longer(value: Any, times: int) -> Any:
+    """A JSON value with each sentence in its texts, and each list of numbers, so many times."""
+    if isinstance(value, dict):
+        return {key: longer(inner, times) for key, inner in value.items()}
+    if isinstance(value, list):
+        numbers = all(isinstance(one, int) for one in value)
+        return value * times if numbers else [longer(inner, times) for inner in value]
+    if isinstance(value, str):
+        return SENTENCE.sub(lambda found: " ".join([found[0]] * times), value)
+    return value
+
+
 def varied(value: Any, number: int) -> Any:
-    """A copy of a JSON value in which the longest text ends in a number."""
+    """A copy of a JSON value with a number in the longest text, in its prose where it has any."""
     longest = max((text for text in texts(value)), key=len, default=None)
 
     def copy(one: Any) -> Any:
@@ -90,7 +148,11 @@ def varied(value: Any, number: int) -> Any:
             return {key: copy(inner) for key, inner in one.items()}
         if isinstance(one, list):
             return [copy(inner) for inner in one]
-        return f"{one} {number}" if one is longest else one
+        if isinstance(one, str) and one is longest:
+            prose = SENTENCE.search(one)
+            end = prose.end() - 1 if prose else len(one)
+            return f"{one[:end]} {number}{one[end:]}"
+        return one
 
     return copy(value)
 
@@ -116,40 +178,57 @@ def sound(lines: list[str]) -> list[Any]:
     return rows
 
 
-def grow_json(file: RawFile, target: Path, size: int) -> None:
-    """A larger file of the same container: an array, JSON Lines, a list in an object, or many files of one object."""
+def repeated(rows: list[Any]) -> Iterator[Any]:
+    """Rows over and over, each with a number of its own; dialogues that rows name by a number are others each time."""
+    ids = [row["dialogue_id"] for row in rows if isinstance(row, dict) and isinstance(row.get("dialogue_id"), int)]
+    for number, row in enumerate(itertools.cycle(rows)):
+        other = varied(row, number)
+        if ids and "dialogue_id" in row:
+            other["dialogue_id"] += number // len(rows) * (max(ids) + 1)
+        yield other
+
+
+def grow_json(file: RawFile, target: Path, size: int, real: bool) -> None:
+    """A larger file of the same container: an array, JSON Lines, a list in an object, or many files of one object.
+
+    An object of column lists is a viewer's form of a slice; it grows into an array of rows, as upstream's files are.
+    """
     data = file.path.read_bytes()
     packed = data[:2] == b"\x1f\x8b"
     text = (gzip.decompress(data) if packed else data).decode("utf-8", "replace").lstrip("\ufeff")
-    head = text.lstrip()[:1]
     try:
         whole = json.loads(text)
     except ValueError:
         whole = None
-    numbers = itertools.count()
     if file.rows is not None and isinstance(whole, dict):
-        rows = itertools.cycle(whole[file.rows])
-        taken = list(
-            itertools.islice((varied(next(rows), n) for n in numbers), max(1, size // one_size(whole[file.rows])))
-        )
+        rows = whole[file.rows]
+        taken = list(itertools.islice(repeated(rows), max(1, size // one_size(rows))))
         target.write_text(json.dumps(whole | {file.rows: taken}, ensure_ascii=False), encoding="utf-8")
+    elif isinstance(whole, dict) and all(isinstance(column, list) for column in whole.values()):
+        write_rows([dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)], target, size)
     elif isinstance(whole, dict) and "\n" in text.strip():
         for number in range(max(1, size // len(data))):
             place = target.with_name(f"{target.stem}_{number}{target.suffix}")
             place.write_text(json.dumps(varied(whole, number), ensure_ascii=False, indent=1), encoding="utf-8")
     else:
-        rows = whole if head == "[" and whole is not None else sound(text.splitlines())
-        opener: Callable[..., Any] = gzip.open if packed else open
-        with opener(target, "wt", encoding="utf-8") as handle:
-            written = 0
-            for number, row in zip(numbers, itertools.cycle(rows), strict=False):
-                line = json.dumps(varied(row, number), ensure_ascii=False)
-                between = ("[" if not number else ",\n") if head == "[" else ("" if not number else "\n")
-                handle.write(between + line)
-                written += len(line.encode())
-                if written >= size:
-                    break
-            handle.write("]" if head == "[" else "\n")
+        rows = whole if isinstance(whole, list) else sound(text.splitlines())
+        rows = rows if real else upstream(file.source, file.subset, rows)
+        write_rows(rows, target, size, array=isinstance(whole, list), packed=packed)
+
+
+def write_rows(rows: list[Any], target: Path, size: int, *, array: bool = True, packed: bool = False) -> None:
+    """So many bytes of rows as a JSON array or as JSON Lines."""
+    opener: Callable[..., Any] = gzip.open if packed else open
+    with opener(target, "wt", encoding="utf-8") as handle:
+        written = 0
+        for number, row in enumerate(repeated(rows)):
+            line = json.dumps(row, ensure_ascii=False)
+            between = ("[" if not number else ",\n") if array else ("" if not number else "\n")
+            handle.write(between + line)
+            written += len(line.encode())
+            if written >= size:
+                break
+        handle.write("]" if array else "\n")
 
 
 def one_size(rows: list[Any]) -> int:
@@ -182,35 +261,39 @@ def grow_table(file: RawFile, target: Path, size: int) -> None:
                 break
 
 
-def grow(file: RawFile, target: Path, size: int) -> None:
+def grow(file: RawFile, target: Path, size: int, real: bool) -> None:
     """A larger file in the format of a claimed one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     name = file.path.name
     if name.endswith((".zip", ".tar.gz", ".tgz")):
-        grow_archive(file.path, target, size)
+        grow_archive(file, target, size, real)
     elif file.format == "parquet":
         frame = pl.read_parquet(file.path)
         times = max(1, size // max(1, int(frame.estimated_size())))
         pl.concat([frame] * times).write_parquet(target)
     elif file.format == "text":
         target.write_bytes(file.path.read_bytes() * max(1, size // file.path.stat().st_size))
-    elif file.format in {"csv", "tsv"}:
+    elif file.format in {"csv", "tsv"} and not name.endswith(".jsonl"):
         grow_table(file, target, size)
     else:
-        grow_json(file, target, size)
+        grow_json(file, target, size, real)
 
 
-def grow_archive(path: Path, target: Path, size: int) -> None:
+def grow_archive(file: RawFile, target: Path, size: int, real: bool) -> None:
     """A larger archive: its members under more names."""
-    if path.name.endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
+    if file.path.name.endswith(".zip"):
+        with zipfile.ZipFile(file.path) as archive:
             members = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
     else:
-        with tarfile.open(path) as tar:
+        with tarfile.open(file.path) as tar:
             members = {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
+    if not real:
+        rows = {name: one for name, data in members.items() for one in sound([data.decode("utf-8", "replace")])}
+        longs = upstream(file.source, file.subset, list(rows.values()))
+        members |= {name: json.dumps(row, ensure_ascii=False).encode() for name, row in zip(rows, longs, strict=True)}
     times = max(1, size // max(1, sum(map(len, members.values()))))
     named = ((f"{time}/{name}", data) for time in range(times) for name, data in members.items())
-    if path.name.endswith(".zip"):
+    if file.path.name.endswith(".zip"):
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, data in named:
                 archive.writestr(name, data)
@@ -233,8 +316,14 @@ def printed(words: list[str]) -> Iterator[str]:
 
 
 def unpacked(path: Path) -> int:
-    """Bytes of a file, of a gzip those within it."""
-    if path.suffix != ".gz" or path.name.endswith(".tar.gz"):
+    """Bytes of a file, of an archive or a gzip those within it."""
+    if path.name.endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            return sum(one.file_size for one in archive.infolist())
+    if path.name.endswith((".tar.gz", ".tgz")):
+        with tarfile.open(path) as tar:
+            return sum(one.size for one in tar)
+    if path.suffix != ".gz":
         return path.stat().st_size
     with gzip.open(path) as handle:
         return handle.seek(0, os.SEEK_END)
@@ -244,11 +333,14 @@ def peers(source: Source, files: list[Path], out: Path) -> tuple[float, float] |
     """Seconds of the plain loop and of raw polars, where a source is a renaming of fields in JSON files."""
     if source.columns is None or len(files) > 50 or not all(path.suffix in {".json", ".jsonl"} for path in files):
         return None
-    names = [getattr(source.columns, field) for field in ("instruction", "input", "output")]
-    flat = [one for name in names for one in ([name] if isinstance(name, str) else name)]
-    words = [str(out), *map(str, files)]
-    loop = float(*printed(["-c", LOOP, *words]))
-    return loop, float(*printed(["-c", POLARS, str(out), ",".join(flat), *map(str, files)]))
+    names = {field: getattr(source.columns, field) for field in ("instruction", "input", "output")}
+    every = {field: [name] if isinstance(name, str) else name for field, name in names.items() if name}
+    paths = list(map(str, files))
+    # The loop renames too, but of several names a field may have, it knows the first.
+    first = json.dumps({field: several[0] for field, several in every.items()})
+    loop = float(*printed(["-c", LOOP, str(out), first, *paths]))
+    flat = ",".join(name for several in every.values() for name in several)
+    return loop, float(*printed(["-c", POLARS, str(out), flat, *paths]))
 
 
 def main() -> None:
@@ -262,8 +354,8 @@ def main() -> None:
     packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "msgspec"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {packages}"
     print(f"{given.megabytes} MB a source, {given.workers} workers; {machine}")
-    print("\n| source | rows | raw rows | MB | rows/s | MB/s | plain loop / it | of raw polars |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("\n| source | rows | bytes a row | raw rows | MB | rows/s | MB/s | plain loop / it | of raw polars |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         sources = load().chosen(given.source)
@@ -271,7 +363,7 @@ def main() -> None:
         for name, source in sources.items():
             files, _ = claimed(name, source, (given.rows_from if real[name] else SAMPLES) / name)
             for file in files:
-                grow(file, place / "raw" / name / file.subset, given.megabytes * 1_000_000 // len(files))
+                grow(file, place / "raw" / name / file.subset, given.megabytes * 1_000_000 // len(files), real[name])
         runner = place / "run.py"
         runner.write_text(SURI)
         words = [str(runner), str(place / "raw"), str(place / "out"), str(given.workers), *sources]
@@ -280,7 +372,8 @@ def main() -> None:
             grown = [path for path in (place / "raw" / name).rglob("*") if path.is_file()]
             size, rows = sum(map(unpacked, grown)) / 1e6, manifest["raw_rows"]
             others = peers(sources[name], grown, place)
-            cells = [name, "real" if real[name] else "hand-written", f"{rows:,}", f"{size:,.0f}"]
+            cells = [name, "real" if real[name] else "hand-written", f"{size * 1e6 / rows:,.0f}", f"{rows:,}"]
+            cells += [f"{size:,.0f}"]
             cells += [f"{rows / seconds:,.0f}", f"{size / seconds:,.0f}"]
             cells += [f"{others[0] / seconds:.1f}", f"{others[1] / seconds:.2f}"] if others else ["", ""]
             print("| " + " | ".join(cells) + " |", flush=True)

@@ -4,48 +4,41 @@ A raw row: `{"topic": "Tides", "input": "The conversation between human and AI a
 [|AI|] The moon ...\n[|Human|] "}`; there is no field for the answer.
 """
 
-import re
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
 from collectors.columns import extra, json_text
-from collectors.conversation import DIALOGUE, Speaker, Turns, dialogue, strip
+from collectors.conversation import TALK, dialogues
 from collectors.rows import Schema
 from collectors.shape import Shape
-from collectors.transcript import turns
+from collectors.transcript import spoken
 
 RAW: Schema = {"topic": pl.String, "input": pl.String}
 
-MARKER: Final = re.compile(r"^\[\|(Human|AI)\|\]", re.MULTILINE)
-SPEAKERS: Final[dict[str, Speaker]] = {"Human": "user", "AI": "assistant"}
+MARKERS: Final = ("\n[|Human|]", "\n[|AI|]")
+"""At the start of a line only; a line break is put before the first."""
 
 UNANSWERED: Final = "user turn without an answer"
 
 
 def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
     """Every row ends in an empty human turn, which asks for nothing and is no loss."""
-    talk = pl.col("input").map_elements(_dialogue, return_dtype=DIALOGUE)
+    talk = pl.format("\n{}", "input").map_batches(_dialogues, return_dtype=TALK)
     return raw.select("row", talk.alias("dialogue"), extra=extra(topic=json_text(pl.col("topic")))).unnest("dialogue")
 
 
-def _dialogue(text: str) -> dict[str, Any] | None:
-    """A row function: where a turn begins depends on all of the text before it, which expressions do not say."""
-    kept, lost = _answered(turns(text, MARKER, SPEAKERS))
-    found = dialogue(kept)
-    return found and found | {"dropped": lost + found["dropped"]}
+def _dialogues(texts: pl.Series) -> pl.Series:
+    """Of all rows at once: where a turn begins depends on all of the text before it.
 
-
-def _answered(said: Turns) -> tuple[Turns, list[str]]:
-    """The turns without the human ones that another human turn follows, and a reason for each that said something."""
-    kept: Turns = []
-    lost: list[str] = []
-    for turn in said:
-        if kept and kept[-1][0] == turn[0] == "user":
-            _, text = kept.pop()
-            lost += [UNANSWERED] if strip(text) else []
-        kept.append(turn)
-    return kept, lost
+    A human turn that another human turn follows is dropped; one that says nothing is no loss.
+    """
+    said = spoken(texts, *MARKERS)
+    row, user = pl.col("row"), pl.col("user")
+    again = user & user.shift(-1, fill_value=False) & (row == row.shift(-1))
+    unanswered = said.filter(again & (pl.col("text").str.strip_chars() != ""))["row"]
+    found = dialogues(said.filter(~again), len(texts), lost=[(unanswered, UNANSWERED)])
+    return found.to_struct(texts.name)
 
 
 SHAPE = Shape(schema=RAW, collect=collect)

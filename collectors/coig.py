@@ -9,10 +9,11 @@ dialogue, `{"round_0": {"response": "{\"Q\": \"...\", \"A\": \"...\"}"}, "round_
 from typing import Final
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from collectors.columns import extra, json_text
-from collectors.conversation import DIALOGUE, Turns, dialogue
+from collectors.conversation import SPOKEN, TALK, dialogues, placed
 from collectors.rows import RAW_JSON, UNPARSABLE, Schema
 from collectors.shape import Shape
 
@@ -36,7 +37,7 @@ ROUNDS: Final = tuple(f"round_{number}" for number in range(32))
 
 CHAT: Schema = dict.fromkeys(ROUNDS, pl.Struct({"response": pl.String}))
 
-TURNED: Final = pl.Struct([*DIALOGUE.fields, pl.Field("reject", pl.String)])
+_TURNED: Final = pl.Struct([*TALK.fields, pl.Field("reject", pl.String)])
 
 
 def exam(raw: pl.LazyFrame) -> pl.LazyFrame:
@@ -65,7 +66,7 @@ def translated(raw: pl.LazyFrame) -> pl.LazyFrame:
 
 def chat(raw: pl.LazyFrame) -> pl.LazyFrame:
     """One record a dialogue, its rounds in the order of their numbers."""
-    turned = pl.struct(ROUNDS).map_batches(_dialogues, return_dtype=TURNED)
+    turned = pl.struct(ROUNDS).map_batches(_dialogues, return_dtype=_TURNED)
     return raw.select("row", turned.alias("dialogue")).unnest("dialogue")
 
 
@@ -109,28 +110,35 @@ def _strings(values: pl.Series) -> pl.Series:
 
 
 def _dialogues(rows: pl.Series) -> pl.Series:
-    """A row function: every response is a JSON text of its own, which expressions would decode with silent repairs."""
-    said: list[list[str | None]] = [[] for _ in range(len(rows))]
-    for name in ROUNDS:
-        numbered = rows.struct.field(name)
-        there = numbered.is_not_null().arg_true()
-        for index, response in zip(there, numbered.gather(there).struct.field("response"), strict=True):
-            said[index].append(response)
-    return pl.Series(rows.name, [_dialogue(responses) for responses in said], dtype=TURNED)
+    """Every dialogue; a round that lacks a half is a missing field, one that is no JSON makes its row unparsable.
 
-
-def _dialogue(responses: list[str | None]) -> dict[str, object] | None:
-    """The columns of one dialogue; None, a missing field, where a round lacks a half or there is no round."""
-    try:
-        exchanges = [None if response is None else _exchange(response) for response in responses]
-    except (msgspec.DecodeError, RecursionError):
-        return {"reject": UNPARSABLE}
-    turns: Turns = []
-    for exchange in exchanges:
-        if exchange is None:
-            return None
-        turns += [("user", exchange.Q.replace("\r\n", "\n")), ("assistant", exchange.A.replace("\r\n", "\n"))]
-    return dialogue(turns)
+    A row function: responses are JSON texts of their own, which expressions would decode with silent repairs.
+    """
+    numbered = rows.struct.unnest().with_row_index("row").unpivot(index="row").drop_nulls("value")
+    rounds = numbered.sort("row", maintain_order=True).select("row", pl.col("value").struct.field("response"))
+    exchanges, unparsable = [], []
+    for row, response in rounds.iter_rows():
+        try:
+            exchanges.append(_exchange(response) if response is not None else None)
+        except (msgspec.DecodeError, RecursionError):
+            unparsable.append(row)
+            exchanges.append(None)
+    halves = [half for one in exchanges for half in ((one.Q, one.A) if one is not None else (None, None))]
+    said = pl.DataFrame(
+        {
+            "row": rounds["row"].gather(np.arange(len(rounds)).repeat(2)),
+            "user": pl.Series(np.tile([True, False], len(rounds))),
+            "text": halves,
+        },
+        schema=SPOKEN,
+    )
+    found = dialogues(
+        said.join(said.filter(pl.col("text").is_null()), on="row", how="anti", maintain_order="left"), len(rows)
+    )
+    reject = (
+        pl.DataFrame({"row": unparsable}, schema={"row": pl.UInt32}).unique().with_columns(reject=pl.lit(UNPARSABLE))
+    )
+    return pl.concat([found, placed(reject, len(rows))], how="horizontal").to_struct(rows.name)
 
 
 class _Exchange(msgspec.Struct, gc=False):

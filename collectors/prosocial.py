@@ -36,21 +36,22 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
     placed = pl.col("dialogue").is_not_null() & pl.col("turn").is_not_null()
     words = pl.struct("context", "response")
     turns = turns.with_columns(placed=placed & (words.n_unique().over(_PLACE) == 1))
-    exchange = pl.struct(user="context", assistant="response")
-    said = pl.col("context").str.strip_chars() != "", pl.col("response").str.strip_chars() != ""
+    said = [pl.col(name).str.strip_chars() != "" for name in ("context", "response")]
     each = turns.filter("placed").unique(_PLACE, keep="first", maintain_order=True).sort(_PLACE)
-    told = each.with_columns(
-        exchange=pl.when(said[0] & said[1]).then(exchange),
-        half=pl.when(said[0] != said[1]).then(pl.lit(EMPTY_HALF)),
-        before=pl.int_range(pl.len()).over("dialogue"),
+    told = each.with_columns(whole=(said[0] & said[1]).fill_null(False), half=(said[0] != said[1]).fill_null(False))
+    # How many of each kind stand before a turn in the whole file; less those before its dialogue, in the dialogue.
+    told = told.with_columns(wholes=_before("whole"), halves=_before("half"))
+    exchange = pl.struct(user="context", assistant="response")
+    dialogues = told.group_by("dialogue").agg(
+        pl.col("wholes", "halves").first().name.prefix("first_"),
+        exchanges=exchange.filter("whole"),
+        losses=pl.lit(EMPTY_HALF).repeat_by(pl.col("half").sum()),
     )
-    dialogues = told.group_by("dialogue").agg(exchanges="exchange", halves="half")
-    found = turns.join(told.select(*_PLACE, "before"), on=_PLACE, how="left", maintain_order="left").join(
-        dialogues, on="dialogue", how="left", maintain_order="left"
-    )
+    places = told.select(*_PLACE, "wholes", "halves").join(dialogues, on="dialogue", how="left")
+    found = turns.join(places, on=_PLACE, how="left", maintain_order="left")
     return found.select(
         "row",
-        history=pl.col("exchanges").list.head(pl.col("before")).list.drop_nulls(),
+        history=pl.col("exchanges").list.head(pl.col("wholes") - pl.col("first_wholes")),
         instruction=pl.when("placed").then("context"),
         output="response",
         extra=extra(
@@ -58,8 +59,13 @@ def collect(raw: pl.LazyFrame) -> pl.LazyFrame:
             rots=json_text(pl.col("rots")),
             source=json_text(pl.col("source")),
         ),
-        dropped=pl.col("halves").list.head(pl.col("before")).list.drop_nulls(),
+        dropped=pl.col("losses").list.head(pl.col("halves") - pl.col("first_halves")),
     )
+
+
+def _before(name: str) -> pl.Expr:
+    """How many rows before this one have the flag."""
+    return pl.col(name).cast(pl.Int64).cum_sum() - pl.col(name).cast(pl.Int64)
 
 
 def _number(name: str) -> pl.Expr:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from collectors.values import text
 
-_STRINGS: Final = msgspec.json.Decoder(list[str])
+_EVERY: Final = msgspec.json.Decoder(list[list[str] | str | None])
 _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -21,29 +21,27 @@ def texts(raw: pl.Expr) -> pl.Expr:
 
 
 def _lists(values: pl.Series) -> pl.Series:
-    """A row function: the type of the value decides, which expressions cannot ask of JSON text.
+    """The type of the value decides, which expressions cannot ask of JSON text.
 
-    The fields of a file stand in each of its rows, so the value before is remembered.
+    The fields of a file stand in each of its rows, so a value that repeats the one before is read once.
     """
-    found: list[list[str] | None] = []
-    before: bytes | None = None
-    last: list[str] | None = None
-    for value in values:
-        if value != before:
-            before, last = value, None if value is None else _list(value)
-        found.append(last)
+    new = values.ne_missing(values.shift()).to_numpy().copy()
+    new[:1] = True
+    texts = [value or b"null" for value in values.filter(new)]
+    try:
+        every = _EVERY.decode(b"[%s]" % b",".join(texts))
+        found = [[one] if isinstance(one, str) else one for one in every]
+    except msgspec.ValidationError:
+        found = [_list(one) for one in texts]
     # polars itself would make a series of each list first.
-    lists = pa.array(found, type=pa.large_list(pa.large_string()))
-    return cast(pl.Series, pl.from_arrow(lists)).alias(values.name)
+    lists = cast(pl.Series, pl.from_arrow(pa.array(found, type=pa.large_list(pa.large_string()))))
+    return lists.gather(new.cumsum() - 1).alias(values.name)
 
 
 def _list(value: bytes) -> list[str] | None:
     if not value.startswith(b"["):
         one = text(value)
         return None if one is None else [one]
-    try:
-        return _STRINGS.decode(value)
-    except msgspec.ValidationError:
-        every = [text(bytes(element)) for element in _ELEMENTS.decode(value)]
-    found = [one for one in every if one is not None]
-    return found if len(found) == len(every) else None
+    found = [text(bytes(element)) for element in _ELEMENTS.decode(value)]
+    whole = [one for one in found if one is not None]
+    return whole if len(whole) == len(found) else None

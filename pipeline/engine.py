@@ -147,8 +147,9 @@ def _start_server(workers: int) -> None:
     wanted = environment(max(1, cores() // workers))
     os.environ.update(wanted)
     try:
-        # Imported once, in the server; no thread runs there yet.
-        forkserver.set_forkserver_preload(["pipeline.pieces"])
+        # Imported once, in the server; no thread runs there yet. pyarrow imports pandas, where it is installed, as soon
+        # as it makes an array of Python objects, at a second for each worker.
+        forkserver.set_forkserver_preload(["pipeline.pieces", "pandas"])
         forkserver.ensure_running()
     finally:
         for name in wanted:

@@ -117,10 +117,12 @@ def build(piece: Piece) -> Built:
 def _together(placed: tuple[RawFile, Block]) -> tuple[object, ...]:
     """What neighbouring blocks must share to be read as one: a frame for each of thousands of small files is dear.
 
-    They are files of a single row each that differ in their paths alone; any other block stands by itself.
+    They are files of a single row each that differ in their paths alone; any other block stands by itself, and so does
+    a file that is collected as a whole.
     """
     file, block = placed
-    if block.data is None or block.rows != 1 or not block.array or block.member or block.enclosing:
+    single = block.data is not None and block.rows == 1 and block.array
+    if not single or block.member or block.enclosing or shape(file).whole:
         return (file.subset, block.member, block.first)
     return (file.columns, file.collector, file.encoding, *(getattr(file, name) for name in TAGS))
 
