@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 import polars as pl
+import pyarrow as pa
 
 from collectors.record import HISTORY
 from pipeline.judge.answers import ANSWERS
@@ -43,7 +44,8 @@ def flags(frame: pl.DataFrame) -> pl.Series:
         for row in gates[name].arg_true():
             if rule.find(looked[row]) is not None:
                 found[row].append(name)
-    return pl.Series("flags", found, dtype=pl.List(pl.String))
+    # Arrow builds a column of lists many times as fast as polars.
+    return pl.Series("flags", pa.array(found, pa.large_list(pa.large_string())), dtype=pl.List(pl.String))
 
 
 def evidence(record: Mapping[str, object], name: str) -> str | None:
