@@ -9,8 +9,7 @@ import pyarrow as pa
 from collectors.errors import ArtefactError
 from pipeline import shards
 from pipeline.folder import manifest
-from pipeline.judge.run import PAIRS
-from pipeline.judge.verdict import SCHEMA
+from pipeline.judge.verdict import PAIRS, SCHEMA
 
 
 def judged(out: Path, source: str) -> dict[str, Any] | None:

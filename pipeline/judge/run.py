@@ -27,12 +27,11 @@ from pipeline.judge.merge import Merged, merge
 from pipeline.judge.rows import SIGNATURES, Counts, Piece, judge_rows
 from pipeline.judge.signed import NOTIONS, Signed
 from pipeline.judge.suites import SuiteItems
-from pipeline.judge.verdict import SCHEMA
+from pipeline.judge.verdict import PAIRS, ROWS, SCHEMA, SUITES
 
 VERSION: Final = 1
 """Part of every fingerprint of this stage: raised when the same records would be judged otherwise."""
 
-ROWS, PAIRS, SUITES = "_rows", "_pairs", "_suites"
 INDEX: Final = "index"
 
 

@@ -33,3 +33,6 @@ of system, history, instruction and input, and of rationale and output.
 
 LATER: Final = ("request_cluster", "cluster")
 """The columns that follow from all sources together; the others follow from the record alone."""
+
+ROWS, PAIRS, SUITES = "_rows", "_pairs", "_suites"
+"""What lies in `data/verdicts/` beside the sources: the rows before clusters, the pairs, and the evaluation items."""

@@ -14,11 +14,12 @@ from nearby import Row, clusters, jaccard, lay, merged, pairs, records
 from collectors.errors import ArtefactError
 from pipeline import shards
 from pipeline.engine import Engine
-from pipeline.judge import buckets
+from pipeline.judge import buckets, verification
 from pipeline.judge import pairs as pairs_module
 from pipeline.judge.buckets import AHEAD, BESIDE, CROWD
 from pipeline.judge.merge import merge
-from pipeline.judge.pairs import SCHEMA, THRESHOLD, read_pairs
+from pipeline.judge.pairs import SCHEMA, read_pairs
+from pipeline.judge.verification import THRESHOLD
 
 POEM = (
     "The oak in the yard gives shade in summer and acorns in autumn, and the squirrels carry them off before the snow."
@@ -89,7 +90,7 @@ def test_pairs_are_cut_into_shards_of_a_fixed_size(tmp_path: Path, monkeypatch: 
     rows = [(f"{POEM} {number}", "") for number in range(9)]
     merged(tmp_path / "whole", {"first": [rows]})
     monkeypatch.setattr(pairs_module, "SHARD", 10)
-    monkeypatch.setattr(pairs_module, "_SHINGLES", 100)
+    monkeypatch.setattr(verification, "_SHINGLES", 100)
     merged(tmp_path / "cut", {"first": [rows]})
     assert [path.name for path in shards.paths(tmp_path / "cut" / "pairs", "row-*")] == [
         f"row-{number:05d}.arrow" for number in range(4)
