@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Engine
+from pipeline.folder import placing
 from pipeline.judge.kernel import kernel
 from pipeline.judge.minhash import BANDS
 from pipeline.judge.register import Hashes, Register, cleared, flat, write_flat
@@ -95,7 +96,7 @@ def _scatter(piece: _Scatter) -> tuple[Path, npt.NDArray[np.int64]]:
     bounds = np.array([(part << 32) // piece.parts << 32 for part in range(piece.parts)], np.uint64)
     path = register.folder / f"bands-{piece.shard:06d}.u8"
     offsets, base = [], 0
-    with path.open("wb") as handle:
+    with placing(path) as aside, aside.open("wb") as handle:
         for band in range(BANDS):
             entries = np.sort(hashes[:, band].astype(np.uint64) << _HALF | named)
             entries.tofile(handle)

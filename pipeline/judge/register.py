@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.engine import Engine
+from pipeline.folder import placing
 from pipeline.judge.signed import NOTIONS, Signed, names
 from pipeline.keys import draws
 
@@ -58,7 +59,8 @@ def flat(path: Path) -> Array:
 def write_flat(path: Path, numbers: Array) -> None:
     """Write a flat file of numbers of the type that its suffix names."""
     assert numbers.dtype == np.dtype(path.suffix[1:]), path
-    numbers.tofile(path)
+    with placing(path) as aside:
+        numbers.tofile(aside)
 
 
 def register(sources: Sequence[Signed], folder: Path, engine: Engine) -> Register:

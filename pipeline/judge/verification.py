@@ -16,6 +16,7 @@ import polars as pl
 
 from collectors.errors import ArtefactError
 from pipeline.engine import Engine
+from pipeline.folder import placing
 from pipeline.judge.buckets import Candidates
 from pipeline.judge.kernel import kernel
 from pipeline.judge.register import Array, Register, cleared, flat, write_flat
@@ -99,7 +100,7 @@ def _shingle(piece: _Shingle) -> None:
     sizes = np.zeros(len(wanted), np.int64)
     rows = np.flatnonzero(wanted)
     hashes, offsets = _files(register, piece.shard)
-    with hashes.open("wb") as handle:
+    with placing(hashes) as aside, aside.open("wb") as handle:
         for start in range(0, len(rows), _ROWS):
             found = _sets(records[start : start + _ROWS], piece.notion)
             found.hashes.tofile(handle)

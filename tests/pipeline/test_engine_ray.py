@@ -23,6 +23,8 @@ from pipeline.cluster import RayCluster
 from pipeline.collect import SAMPLES, collecting, corpus
 from pipeline.engine import Engine, start
 from pipeline.folder import placing
+from pipeline.judge.rows import Piece as Judged
+from pipeline.judge.run import judging
 from pipeline.pieces import Piece, build
 
 SECONDS = 60.0
@@ -109,13 +111,13 @@ def test_a_piece_that_ends_every_worker_is_told(engine: Engine) -> None:
         list(engine.map(die, range(6)))
 
 
-def held(place: Path, work: Callable[[Piece], Any], piece: Piece) -> Any:
+def held(place: Path, work: Callable[[Any], Any], piece: Any) -> Any:
     """`work`, but the first that is begun stops amid writing its shard, tells its node, and waits for its end."""
     try:
         (place / "held").touch(exist_ok=False)
     except FileExistsError:
         return work(piece)
-    with placing(piece.shard) as aside:
+    with placing(piece.folder / piece.shard.name if isinstance(piece, Judged) else piece.shard) as aside:
         aside.write_bytes(b"half a shard")
         (place / "node").write_text(str(os.getppid()), encoding="ascii")
         signal.pause()
@@ -132,29 +134,46 @@ class Held(Engine):
         return super().map(partial(held, self.place, work), pieces)
 
 
-def test_a_node_that_is_killed_changes_no_byte(nodes: Any, tmp_path: Path) -> None:
-    raw = lay(tmp_path / "raw", "belle", {BELLE: lines(row(number) for number in range(140_000))})
-    for source in ("alpaca", "hc3"):
-        shutil.copytree(SAMPLES / source, raw / source)
-    names = ["belle", "alpaca", "hc3"]
-    corpus(load(), names, raw, tmp_path / "here", workers=1)
-    os.mkfifo(tmp_path / "node")
+def losing_a_node(nodes: Any, place: Path, there: Path, run: Callable[[Engine], object]) -> None:
+    """`run` on the cluster, of which a node is killed while it writes a file in `there`; another takes its place."""
+    os.mkfifo(place / "node")
     killed: list[str] = []
 
     def kill() -> None:
-        parent = int((tmp_path / "node").read_text(encoding="ascii"))
+        parent = int((place / "node").read_text(encoding="ascii"))
         (doomed,) = (node for node in nodes.worker_nodes if node.all_processes["raylet"][0].process.pid == parent)
-        killed.extend(path.name for path in (tmp_path / "there").rglob("*.aside"))
+        killed.extend(path.name for path in there.rglob("*.aside"))
         nodes.remove_node(doomed, allow_graceful=False)
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    with Held(nodes.address, tmp_path) as engine:
-        list(collecting(load(), names, raw, tmp_path / "there", engine))
+    with Held(nodes.address, place) as engine:
+        run(engine)
     killer.join(SECONDS)
     assert len(killed) == 1
-    assert tree(tmp_path / "there") == tree(tmp_path / "here")
     nodes.add_node(**NODE)
+
+
+def test_a_node_that_is_killed_changes_no_byte(nodes: Any, tmp_path: Path) -> None:
+    raw = lay(tmp_path / "raw", "belle", {BELLE: lines(row(number) for number in range(140_000))})
+    for source in ("alpaca", "hc3"):
+        shutil.copytree(SAMPLES / source, raw / source)
+    names, here, there = ["belle", "alpaca", "hc3"], tmp_path / "here", tmp_path / "there"
+    corpus(load(), names, raw, here, workers=1)
+    losing_a_node(nodes, tmp_path, there, lambda engine: list(collecting(load(), names, raw, there, engine)))
+    assert tree(there) == tree(here)
+
+
+def test_a_node_that_is_killed_changes_no_verdict(nodes: Any, tmp_path: Path) -> None:
+    raw = lay(tmp_path / "raw", "belle", {BELLE: lines(row(number % 70_000) for number in range(80_000))})
+    shutil.copytree(SAMPLES / "cot", raw / "cot")
+    here, there = tmp_path / "here", tmp_path / "there"
+    corpus(load(), ["belle", "cot"], raw, here, workers=1)
+    shutil.copytree(here, there)
+    with Engine(1) as engine:
+        assert sum(one.manifest["clustered"]["row"] for one in judging(load(), [], here, engine, [])) > 10_000
+    losing_a_node(nodes, tmp_path, there, lambda engine: list(judging(load(), [], there, engine, [])))
+    assert tree(there) == tree(here)
 
 
 def commanded(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -170,9 +189,9 @@ def test_the_commands_give_the_same_on_ray_and_say_no_more(nodes: Any, tmp_path:
         (tmp_path / name).mkdir()
         done = [
             commanded(tmp_path / name, *words, *options)
-            for words in (("corpus", *sources), ("mix", "alpaca-belle-cot"))
+            for words in (("corpus", *sources), ("judge",), ("mix", "alpaca-belle-cot"))
         ]
-        assert [(one.returncode, one.stderr) for one in done] == [(0, ""), (0, "")]
+        assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 3
         said[name] = [one.stdout for one in done]
     assert said["there"] == said["here"]
     assert tree(tmp_path / "there", without=(".lock",)) == tree(tmp_path / "here", without=(".lock",))
