@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -37,21 +38,21 @@ from collectors.files import RawFile, claimed
 from pipeline.collect import SAMPLES
 
 SURI = """
-import json, sys, time
+import json, shutil, sys, time
 from pathlib import Path
 from collectors.catalog import load
 from pipeline.collect import collecting
 from pipeline.engine import Engine
 if __name__ == "__main__":
-    raw, out, workers, *names = sys.argv[1:]
+    raw, out, workers = sys.argv[1:]
+    catalog = load()
     with Engine(int(workers)) as engine:
-        # The first source only warms the workers up, as it would in a run over many.
-        steps = collecting(load(), [names[0]], Path(raw), Path(out) / "warm", engine)
-        list(steps)
-        for name in names:
+        # A source at a time, when it is asked for; the first only warms the workers up, as it would in a run over many.
+        for name in map(str.strip, sys.stdin):
+            shutil.rmtree(out, ignore_errors=True)
             begin = time.monotonic()
-            (done,) = collecting(load(), [name], Path(raw), Path(out), engine)
-            print(json.dumps([name, time.monotonic() - begin, done.manifest]), flush=True)
+            (done,) = collecting(catalog, [name], Path(raw), Path(out), engine)
+            print(json.dumps([time.monotonic() - begin, done.manifest["raw_rows"]]), flush=True)
 """
 
 LOOP = """
@@ -348,12 +349,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--source", action="append", default=[])
     parser.add_argument("--rows-from", type=Path, default=Path("../shared/raw"))
     given = parser.parse_args()
     packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "msgspec"))
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {packages}"
-    print(f"{given.megabytes} MB a source, {given.workers} workers; {machine}")
+    print(f"{given.megabytes} MB a source, {given.workers} workers, median of {given.rounds}; {machine}")
     print("\n| source | rows | bytes a row | raw rows | MB | rows/s | MB/s | plain loop / it | of raw polars |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
@@ -366,17 +368,30 @@ def main() -> None:
                 grow(file, place / "raw" / name / file.subset, given.megabytes * 1_000_000 // len(files), real[name])
         runner = place / "run.py"
         runner.write_text(SURI)
-        words = [str(runner), str(place / "raw"), str(place / "out"), str(given.workers), *sources]
-        for line in printed(words):
-            name, seconds, manifest = json.loads(line)
-            grown = [path for path in (place / "raw" / name).rglob("*") if path.is_file()]
-            size, rows = sum(map(unpacked, grown)) / 1e6, manifest["raw_rows"]
-            others = peers(sources[name], grown, place)
-            cells = [name, "real" if real[name] else "hand-written", f"{size * 1e6 / rows:,.0f}", f"{rows:,}"]
-            cells += [f"{size:,.0f}"]
-            cells += [f"{rows / seconds:,.0f}", f"{size / seconds:,.0f}"]
-            cells += [f"{others[0] / seconds:.1f}", f"{others[1] / seconds:.2f}"] if others else ["", ""]
-            print("| " + " | ".join(cells) + " |", flush=True)
+        words = [sys.executable, str(runner), str(place / "raw"), str(place / "out"), str(given.workers)]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as job:
+
+            def suri(name: str) -> tuple[float, int]:
+                assert job.stdin is not None
+                assert job.stdout is not None
+                os.sync()
+                print(name, file=job.stdin, flush=True)
+                seconds, rows = json.loads(job.stdout.readline())
+                return seconds, rows
+
+            suri(next(iter(sources)))
+            for name in sources:
+                grown = [path for path in (place / "raw" / name).rglob("*") if path.is_file()]
+                size = sum(map(unpacked, grown)) / 1e6
+                # In turn, and never at the same time; the median of the rounds counts.
+                rounds = [(*suri(name), peers(sources[name], grown, place)) for _ in range(given.rounds)]
+                seconds, rows = median(one[0] for one in rounds), rounds[0][1]
+                cells = [name, "real" if real[name] else "hand-written", f"{size * 1e6 / rows:,.0f}", f"{rows:,}"]
+                cells += [f"{size:,.0f}", f"{rows / seconds:,.0f}", f"{size / seconds:,.0f}"]
+                others = [median(one[2][peer] for one in rounds if one[2]) for peer in (0, 1) if rounds[0][2]]
+                cells += [f"{others[0] / seconds:.1f}", f"{others[1] / seconds:.2f}"] if others else ["", ""]
+                print("| " + " | ".join(cells) + " |", flush=True)
+            job.stdin.close()  # type: ignore[union-attr]  # it is a pipe
     print(f"\npeak of any one process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3:,.0f} MB")
 
 

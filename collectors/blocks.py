@@ -16,7 +16,7 @@ import numpy as np
 from collectors.errors import SourceError
 
 ROWS: Final = 65_536
-BYTES: Final = 16 << 20
+BYTES: Final = 8 << 20
 """A block ends at the first row end after so many rows or bytes, whichever comes first."""
 
 LONGEST: Final = 256 << 20

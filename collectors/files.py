@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
 from collectors.errors import CatalogError, SourceError
+from collectors.globs import matches
 from collectors.nodes import Node
 
 HEAD: Final = 65_536
@@ -64,7 +65,14 @@ def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], lis
         raise SourceError(f"{name}: no file in {folder} matches {globs}")
     every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     others = {path.as_posix() for path in every if not _hidden(path)} - found.keys()
-    return [_raw_file(name, source, folder, subset, found[subset]) for subset in sorted(found)], sorted(others)
+    mine = [_raw_file(name, source, folder / subset, subset, found[subset]) for subset in sorted(found)]
+    return mine, sorted(others)
+
+
+def raw_file(name: str, source: Source, path: Path, subset: str) -> RawFile | None:
+    """The file at `path`, which is `subset` of the source, by the catalog's first glob that names it, else None."""
+    files = next((one for one in source.files if matches(subset, one.glob)), None)
+    return None if files is None else _raw_file(name, source, path, subset, files)
 
 
 def _hidden(path: Path) -> bool:
@@ -72,10 +80,10 @@ def _hidden(path: Path) -> bool:
     return any(step.startswith(".") for step in path.parts)
 
 
-def _raw_file(name: str, source: Source, folder: Path, subset: str, files: Files) -> RawFile:
+def _raw_file(name: str, source: Source, path: Path, subset: str, files: Files) -> RawFile:
     own = files.columns or files.collector
     return RawFile(
-        path=folder / subset,
+        path=path,
         subset=subset,
         source=name,
         lang=files.lang or source.lang,

@@ -3,9 +3,6 @@
 import re
 from typing import Final
 
-from bs4.exceptions import ParserRejectedMarkup
-from markdownify import MarkdownConverter
-
 from collectors.conversation import strip
 
 _TAG: Final = re.compile(r"<[a-z][a-z0-9-]*(?:\s[^<>]*)?/?>")
@@ -19,8 +16,6 @@ _VOID: Final = {"area", "base", "br", "col", "embed", "hr", "img", "input", "lin
 DEEPEST: Final = 100
 """Elements within elements that are followed: a bound of our own, so that the answer does not hang on the stack's."""
 
-_CONVERTER: Final = MarkdownConverter(heading_style="ATX")
-
 
 def is_html(text: str) -> bool:
     """Whether a stripped text begins with a tag. Tags further on in a Markdown answer are its own."""
@@ -32,12 +27,16 @@ def markdown(html: str) -> str | None:
 
     The page's `div` and `span` go first: inside code blocks their line breaks and emphasis would become text.
     """
+    # Loaded where there is such text: it takes longer than all collectors together.
+    from bs4.exceptions import ParserRejectedMarkup
+    from markdownify import MarkdownConverter
+
     bare = _FRAMES.sub("", html)
     if _depth(bare) > DEEPEST:
         return None
     try:
         # With a tag around it, text such as a path or an address is no reason to the parser for a warning.
-        return str(_CONVERTER.convert(f"<body>{bare}</body>"))
+        return str(MarkdownConverter(heading_style="ATX").convert(f"<body>{bare}</body>"))
     except ParserRejectedMarkup:
         return None
 

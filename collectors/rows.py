@@ -25,6 +25,9 @@ RAW_JSON: Final = pl.Binary
 Kind = pl.DataType | pl.datatypes.DataTypeClass
 Schema = dict[str, Kind]
 
+LARGE: Final = 1 << 20
+"""Bytes of a block from which on loops that are compiled at their first call are worth it."""
+
 UNPARSABLE: Final = "unparsable"
 MISSING: Final = "missing field"
 
@@ -150,15 +153,21 @@ def _begin_objects(lines: bytes, elements: Sequence[Any]) -> bool:
 
 
 def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.DataFrame | None:
-    """All of a block by pyarrow, or None where that could differ from the exact path.
+    """All of a block at once, or None where that could differ from the exact path.
 
-    pyarrow refuses wrong types, unknown escapes, lone surrogates and keys that stand twice. What it would let pass is
-    looked for first: text that is no UTF-8, and lines that are not exactly one object (it would also crash on a line
-    that is just `null`). In fields that are not declared it lets NaN pass. `sound` says that the block is known to be
-    so many sound objects.
+    Flat objects of a large block are read by `flat`, all else by pyarrow, which refuses wrong types, unknown escapes,
+    lone surrogates and keys that stand twice. What it would let pass is looked for first: text that is no UTF-8, and
+    lines that are not exactly one object (it would also crash on a line that is just `null`). In fields that are not
+    declared it lets NaN pass. `sound` says that the block is known to be so many sound objects.
     """
     if not (_plain(schema) and (sound or _objects(data, rows)) and _is_utf8(data)):
         return None
+    if len(data) >= LARGE and all(dtype == pl.String for dtype in schema.values()):
+        from collectors.flat import flat  # its loops are not loaded for a few rows
+
+        columns = flat(data, rows, list(schema))
+        if columns is not None:
+            return pl.DataFrame(dict(zip(schema, columns, strict=True)))
     for unknown in ("error", "ignore"):
         if unknown == "ignore" and (b"NaN" in data or b"Infinity" in data):
             return None

@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from collectors.blocks import BYTES, ROWS, Block, Broken
 from collectors.rows import Rows, Schema, json_lines, numbered
@@ -39,6 +38,8 @@ def _batches(path: Path, names: list[str], broken: Broken) -> Iterator[pa.Record
     with path.open("rb") as handle:
         head = handle.read(6)
     if head[:4] == b"PAR1":
+        import pyarrow.parquet as pq  # dear to load where no file is one
+
         with pq.ParquetFile(path) as file:
             there = _there(file.schema_arrow, names, broken)
             yield from file.iter_batches(batch_size=8192, columns=there, use_threads=False)

@@ -20,7 +20,7 @@ from pipeline.folder import Hashes, building, fingerprint, manifest, restore, wr
 from pipeline.pieces import Built, Cutter, build
 from templates.tasks import wordings
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of every fingerprint of this stage: raised when the same raw bytes would give other records."""
 
 BOOKS: Final = ("rejected", "dropped_parts", "dropped_turns")

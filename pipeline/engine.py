@@ -149,7 +149,7 @@ def _start_server(workers: int) -> None:
     try:
         # Imported once, in the server; no thread runs there yet. pyarrow imports pandas, where it is installed, as soon
         # as it makes an array of Python objects, at a second for each worker.
-        forkserver.set_forkserver_preload(["pipeline.pieces", "pandas"])
+        forkserver.set_forkserver_preload(["pipeline.pieces", "collectors.flat", "pandas"])
         forkserver.ensure_running()
     finally:
         for name in wanted:

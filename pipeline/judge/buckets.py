@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from collectors.kernel import kernel
 from pipeline.engine import Engine
 from pipeline.folder import placing
-from pipeline.judge.kernel import kernel
 from pipeline.judge.minhash import BANDS
 from pipeline.judge.register import Hashes, Register, cleared, flat, write_flat
 from pipeline.judge.signed import bands

@@ -45,6 +45,9 @@ _READ_OVER: Final = "'’\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f"
 def table() -> npt.NDArray[np.uint32]:
     """Kind and folded form of every code point below `LIMIT`, shape (LIMIT,)."""
     entries = np.zeros(LIMIT, np.uint32)
+    alone = np.zeros(LIMIT, np.bool_)
+    for first, last in UNSPACED:
+        alone[first : last + 1] = True
     simplified = variants("t2s")
     for code in range(LIMIT):
         if 0xD800 <= code < 0xE000:
@@ -56,8 +59,7 @@ def table() -> npt.NDArray[np.uint32]:
             entries[code] = (WORD if category == "Mc" else SKIPPED) << KIND | code
         elif category[0] in "LN":
             folded = simplified.get(code) or _folded(character)
-            alone = any(first <= folded <= last for first, last in UNSPACED)
-            entries[code] = (ALONE if alone else WORD) << KIND | folded
+            entries[code] = (ALONE if alone[folded] else WORD) << KIND | folded
     return entries
 
 

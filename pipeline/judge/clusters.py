@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.judge.kernel import kernel
-from pipeline.judge.pairs import read_pairs
+from collectors.kernel import kernel
+from pipeline.judge.read import read_pairs
 from pipeline.judge.register import Hashes, Numbers, firsts
 
 

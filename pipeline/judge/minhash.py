@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.judge.kernel import kernel
+from collectors.kernel import kernel
 from pipeline.judge.shingles import shingled
 from pipeline.judge.tokens import mixed
 

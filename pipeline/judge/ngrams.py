@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.judge.kernel import kernel
+from collectors.kernel import kernel
 from pipeline.judge.tokens import mixed
 
 _BASE: Final = np.uint64(0x9E3779B97F4A7C15)

@@ -1,6 +1,5 @@
 """The near-duplicates as they are kept: shards of pairs of ids, in the order of both ranks."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -8,7 +7,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from collectors.errors import ArtefactError
 from pipeline import shards
 from pipeline.engine import Engine
 from pipeline.judge.register import Register, flat
@@ -43,19 +41,6 @@ def write_pairs(register: Register, notion: str, found: Verified, out: Path, eng
         for number, start in enumerate(starts)
     ]
     list(engine.map(_write, jobs))
-
-
-def read_pairs(folder: Path, notion: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
-    """Some columns of the pairs of a notion, a shard at a time; `ArtefactError` where a shard cannot be read."""
-    if not folder.is_dir():
-        raise ArtefactError(f"{folder}: no such folder, so no near-duplicates are known; run make judge")
-    for path in shards.paths(folder, f"{notion}-*.arrow"):
-        try:
-            yield pl.DataFrame(pa.Table.from_batches(list(shards.batches(path, list(names)))).select(list(names)))
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise ArtefactError(
-                f"{path}: is no whole shard of near-duplicates ({str(error).splitlines()[0]}); run make judge again"
-            ) from None
 
 
 class _Written(NamedTuple):

@@ -1,5 +1,6 @@
 """Reading verdicts, and refusing those of other records."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,9 @@ def verdicts(out: Path, source: str, shard: str, columns: list[str] | None = Non
     schema = pa.schema([SCHEMA.field(name) for name in names])
     try:
         batches = list(shards.batches(path, names))
-        table = pa.Table.from_batches(batches).select(names).cast(schema) if batches else schema.empty_table()
+        table = pa.Table.from_batches(batches).select(names) if batches else schema.empty_table()
+        # A cast loads all of pyarrow.compute, and is seldom needed.
+        table = table if table.schema == schema else table.cast(schema)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise ArtefactError(
             f"{path}: is no whole shard of verdicts ({str(error).splitlines()[0]}); "
@@ -56,3 +59,21 @@ def pairs(out: Path) -> list[Path]:
     if manifest(folder) is None:
         raise ArtefactError(f"{folder}: holds no finished pairs of near-duplicates; run make judge")
     return shards.paths(folder)
+
+
+def read_pairs(folder: Path, notion: str, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Some columns of the pairs of a notion, a shard at a time; `ArtefactError` where a shard cannot be read."""
+    if not folder.is_dir():
+        raise ArtefactError(f"{folder}: no such folder, so no near-duplicates are known; run make judge")
+    for path in shards.paths(folder, f"{notion}-*.arrow"):
+        yield pairs_in(path, names)
+
+
+def pairs_in(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    """Some columns of one shard of pairs; `ArtefactError` where it cannot be read."""
+    try:
+        return pl.DataFrame(pa.Table.from_batches(list(shards.batches(path, list(names)))).select(list(names)))
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise ArtefactError(
+            f"{path}: is no whole shard of near-duplicates ({str(error).splitlines()[0]}); run make judge again"
+        ) from None

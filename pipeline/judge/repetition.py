@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.judge.kernel import kernel
+from collectors.kernel import kernel
 from pipeline.judge.rule import Exchange, Rule
 from pipeline.judge.tokens import utf8
 

@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from collectors.kernel import kernel
 from pipeline.judge.characters import LIMIT
 from pipeline.judge.han import signs
-from pipeline.judge.kernel import kernel
 from pipeline.judge.tokens import utf8
 
 _NAMES: Final = (

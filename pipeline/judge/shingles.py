@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.judge.kernel import kernel
+from collectors.kernel import kernel
 from pipeline.judge.tokens import mixed
 
 LENGTH: Final = 2

@@ -7,8 +7,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from collectors.kernel import kernel
 from pipeline.judge.characters import ALONE, KIND, SKIPPED, WORD, table
-from pipeline.judge.kernel import kernel
 
 _CODE: Final = (1 << KIND) - 1
 _OFFSET: Final = np.uint64(0xCBF29CE484222325)

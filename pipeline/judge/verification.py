@@ -15,10 +15,10 @@ import numpy.typing as npt
 import polars as pl
 
 from collectors.errors import ArtefactError
+from collectors.kernel import kernel
 from pipeline.engine import Engine
 from pipeline.folder import placing
 from pipeline.judge.buckets import Candidates
-from pipeline.judge.kernel import kernel
 from pipeline.judge.register import Array, Register, cleared, flat, write_flat
 from pipeline.judge.shingles import Sets, jaccards, sets
 from pipeline.judge.texts import ANSWER, REQUEST, answer, request

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
@@ -10,9 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collectors import rows
 from collectors.blocks import Block
 from collectors.delimited import csv_records, csv_rows, tsv_lines
 from collectors.rows import RAW_JSON, Rows, Schema, exact, fast, json_elements, json_lines
+
+
+@pytest.fixture(autouse=True, scope="module", params=[0, rows.LARGE], ids=["compiled", "arrow"])
+def _reader(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every test here runs with the compiled reader of flat objects, and without it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "LARGE", request.param)
+        yield
+
 
 TEXTS: Schema = {"instruction": pl.String, "output": pl.String}
 SCHEMAS: dict[str, Schema] = {
