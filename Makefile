@@ -36,6 +36,9 @@ PUBLIC :=
 SOURCE :=
 FORMAT := alpaca
 AS := json
+# why: a record's id, or source:file:number of a raw row; FULL=1 shows whole texts.
+ROW :=
+FULL :=
 # sources: which ones (empty: all), by name, glob and tag: TAGS="lang=CN gen=SI license=MIT".
 TAGS :=
 # The build of torch that is installed. On Linux without an NVIDIA GPU the CPU build is tried first, then the ordinary
@@ -57,7 +60,7 @@ SUITES_ := $(if $(SUITES),--suites "$(SUITES)") $(if $(SUITE),--suite "$(SUITE)"
 NAMES_ := $(foreach name,$(SOURCES),--source "$(name)")
 
 .DEFAULT_GOAL := help
-.PHONY: help corpus judge mix train push export sources demo test lint clean
+.PHONY: help corpus judge mix train push export report why sources demo test lint clean
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -82,6 +85,12 @@ push: $(VENV)/base ## A mixture to the Hub: MIX=... REPO=owner/name [PUBLIC=1], 
 
 export: $(VENV)/base ## Records or a mixture in other trainers' rows: SOURCE=... or MIX=..., FORMAT=..., TO=DIR [AS=jsonl]
 	@$(PY) -m pipeline export $(if $(SOURCE),--source "$(SOURCE)",--mix "$(MIX)") --format "$(FORMAT)" --as "$(AS)" $(if $(TO),--to "$(TO)") $(OUT_)
+
+report: $(BASE_) ## One HTML page that tells what the data folder holds: DATA/report.html
+	@$(PY) -m pipeline report $(WORKERS_) $(OUT_)
+
+why: $(VENV)/base ## All about one row: ROW=id or ROW=source:file:number [FULL=1] [FROM=folder of the raw files]
+	@$(PY) -m pipeline why "$(ROW)" $(if $(FULL),--full) $(if $(filter-out sample hub,$(FROM)),--from "$(FROM)") $(OUT_)
 
 sources: $(VENV)/base ## The table of sources: [TAGS="lang=CN gen=SI license=MIT"]
 	@$(PY) -m pipeline sources $(if $(TAGS),--tags "$(TAGS)") $(OUT_)

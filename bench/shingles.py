@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from merge import real_rows
 
-from pipeline.judge.kernel import kernel
+from collectors.kernel import kernel
 from pipeline.judge.tokens import keys, mixed, tokens
 
 Words = npt.NDArray[np.uint64]

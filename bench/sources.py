@@ -5,8 +5,9 @@ renaming, raw polars.
 
 Each source's files are grown to so many megabytes: real rows where they are at hand, else the embedded hand-written
 ones (the table says which), repeated with a number in each row's longest text. Hand-written rows are short; where the
-size of upstream's is known (`UPSTREAM`), theirs is brought up to it. The plain loop is the ancestor's way: json.load or
-a line at a time, a dict a row, json.dump; it is given for JSON files, as is polars.
+size of upstream's is known (`UPSTREAM`), theirs is brought up to it, and of a renaming's the odd ones are left out. The
+plain loop is the ancestor's way: json.load or a line at a time, a dict a row, json.dump; it is given for JSON files, as
+is polars.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from importlib.metadata import version
@@ -213,8 +215,16 @@ def grow_json(file: RawFile, target: Path, size: int, real: bool) -> None:
             place.write_text(json.dumps(varied(whole, number), ensure_ascii=False, indent=1), encoding="utf-8")
     else:
         rows = whole if isinstance(whole, list) else sound(text.splitlines())
-        rows = rows if real else upstream(file.source, file.subset, rows)
+        if not real:
+            rows = upstream(file.source, file.subset, ordinary(rows) if file.columns else rows)
         write_rows(rows, target, size, array=isinstance(whole, list), packed=packed)
+
+
+def ordinary(rows: list[Any]) -> list[Any]:
+    """The rows of the commonest form; half of the hand-written ones of a renaming are there for their oddness."""
+    forms = [str(sorted((name, type(value).__name__) for name, value in row.items())) for row in rows]
+    commonest = Counter(forms).most_common(1)[0][0]
+    return [row for row, form in zip(rows, forms, strict=True) if form == commonest]
 
 
 def write_rows(rows: list[Any], target: Path, size: int, *, array: bool = True, packed: bool = False) -> None:
@@ -332,7 +342,12 @@ def unpacked(path: Path) -> int:
 
 def peers(source: Source, files: list[Path], out: Path) -> tuple[float, float] | None:
     """Seconds of the plain loop and of raw polars, where a source is a renaming of fields in JSON files."""
-    if source.columns is None or len(files) > 50 or not all(path.suffix in {".json", ".jsonl"} for path in files):
+    if (
+        source.columns is None
+        or any(one.collector for one in source.files)
+        or len(files) > 50
+        or not all(path.suffix in {".json", ".jsonl"} for path in files)
+    ):
         return None
     names = {field: getattr(source.columns, field) for field in ("instruction", "input", "output")}
     every = {field: [name] if isinstance(name, str) else name for field, name in names.items() if name}

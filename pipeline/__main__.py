@@ -270,6 +270,59 @@ def sources(
         print_table(entries)
 
 
+@app.command("report")
+def page(
+    out: Out = Path("data"),
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    catalog: Catalog_ = None,
+) -> None:
+    """Write OUT/report.html: what the corpus holds, on one page to read in a browser, offline."""
+    with start(engine, address, workers) as running:
+        from collectors.catalog import load
+        from pipeline import report
+        from pipeline.page.build import page
+
+        report.paged(page(load(catalog), out, running))
+
+
+@app.command()
+def why(
+    row: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID|SOURCE:SUBSET:ROW", help="A record's id, or a raw row: its source, its file there, its number."
+        ),
+    ],
+    origin: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="DIR",
+            help="Where raw files lie, DIR/<source>/. Without: where corpus fetched or read them.",
+        ),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Whole texts, and all there are of many duplicates.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    out: Out = Path("data"),
+    catalog: Catalog_ = None,
+) -> None:
+    """Tell all about one row: raw and as a record, its verdict, duplicates and leaks, what mixtures made of it."""
+    import shutil
+
+    from collectors.catalog import load
+    from pipeline.why.answer import why as answered
+    from pipeline.why.told import told
+
+    found = answered(load(catalog), row, out, origin, full=full)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for line in told(found, shutil.get_terminal_size((100, 24)).columns, full=full):
+        print(line)
+
+
 @app.command()
 def show(out: Out = Path("data")) -> None:
     """Print what the data folder holds: corpus, mixtures, runs and published trees."""

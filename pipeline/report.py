@@ -19,6 +19,7 @@ from pipeline.push import Published
 
 if TYPE_CHECKING:  # what judging needs is not loaded to print of other things
     from pipeline.judge.run import Judged
+    from pipeline.page.build import Page
 
 WIDTH = 160
 """Columns to print to where there is no terminal to ask."""
@@ -59,6 +60,13 @@ def judged(done: "Judged") -> None:
     line += f", {near:,} with near-duplicates" if near else ""
     line += f", leaks {_reasons(found['leaks'])}" if found["leaks"] else ""
     say(line + ("" if done.fresh else " (up to date)"))
+
+
+def paged(done: "Page") -> None:
+    """Where the report is, and what it cannot tell for want of verdicts."""
+    say(f"report: {done.rows:,} rows of {done.sources} sources: {done.path}")
+    if done.unjudged:
+        say(f"warning: no verdicts on the records of {', '.join(done.unjudged)}; run make judge")
 
 
 def drifted(lines: list[str], *, strict: bool) -> None:

@@ -82,10 +82,26 @@ def dry() -> tuple[str, dict[str, str]]:
 # What a user may well have in the environment, and what of it must not reach a command.
 STRAY = ["FROM", "OUT", "LANG", "DATA", "SOURCES", "LIMIT", "MIX", "RECIPE", "BASE", "REPO", "TO", "PUBLIC", "WORKERS"]
 STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "ROW"]
-STRAY += ["SOURCE", "FORMAT", "AS", "TAGS", "TORCH", "TORCH_INDEX", "RUN", "SET", "PYTHON", "PY", "TESTS"]
+STRAY += [
+    "SOURCE",
+    "FORMAT",
+    "AS",
+    "TAGS",
+    "ROW",
+    "FULL",
+    "TORCH",
+    "TORCH_INDEX",
+    "RUN",
+    "SET",
+    "PYTHON",
+    "PY",
+    "TESTS",
+]
 
 
-@pytest.mark.parametrize("target", ["corpus", "judge", "mix", "train", "push", "export", "sources", "demo", "help"])
+@pytest.mark.parametrize(
+    "target", ["corpus", "judge", "report", "mix", "train", "push", "export", "why", "sources", "demo", "help"]
+)
 def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry
 

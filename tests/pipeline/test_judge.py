@@ -195,5 +195,7 @@ def test_the_command(out: Path, tmp_path: Path) -> None:
     questions.write_bytes(lines([{"word": "x"}]))
     wrong: Any = run(command)
     assert wrong.returncode == 2
-    assert wrong.stderr.startswith(f"suri: error: bakery: {questions}: has no column of questions, its columns are word;")
+    assert wrong.stderr.startswith(
+        f"suri: error: bakery: {questions}: has no column of questions, its columns are word;"
+    )
     assert len(wrong.stderr.splitlines()) == 1

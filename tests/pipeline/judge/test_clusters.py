@@ -12,7 +12,7 @@ from collectors.errors import ArtefactError
 from pipeline.engine import Engine
 from pipeline.judge.clusters import mixture_clusters, represented
 from pipeline.judge.merge import merge
-from pipeline.judge.pairs import read_pairs
+from pipeline.judge.read import read_pairs
 from pipeline.judge.register import firsts, representative_draws
 from pipeline.judge.signed import names
 

@@ -18,7 +18,8 @@ from pipeline.judge import buckets, verification
 from pipeline.judge import pairs as pairs_module
 from pipeline.judge.buckets import AHEAD, BESIDE, CROWD
 from pipeline.judge.merge import merge
-from pipeline.judge.pairs import SCHEMA, read_pairs
+from pipeline.judge.pairs import SCHEMA
+from pipeline.judge.read import read_pairs
 from pipeline.judge.verification import THRESHOLD
 
 POEM = (
