@@ -53,7 +53,8 @@ def judged(done: "Judged") -> None:
     languages = Counter[str]()
     for counts in found["languages"].values():
         languages.update(counts)
-    line = f"{found['source']}: {found['records']:,} records in {_reasons(dict(languages.most_common(3)))}"
+    line = f"{found['source']}: {found['records']:,} records"
+    line += f" in {_reasons(dict(languages.most_common(3)))}" if languages else ""
     line += f", {found['disagree']:,} not in the language declared" if found["disagree"] else ""
     line += f", flags {_reasons(dict(Counter(found['flags']).most_common(3)))}" if found["flags"] else ""
     near = found["clustered"]["row"]
