@@ -100,19 +100,43 @@ class _Shard:
     evaluation: Flags
 
 
+def of(parts: Sequence[Part], marks: Sequence[Marks], frames: Sequence[pl.DataFrame]) -> Keys:
+    """The keys of some records of each part, as `read` has those of all: frames of id, lineage and tags, one a part."""
+    found = [_keys(frame, part.where.allowed(), globs) for part, globs, frame in zip(parts, marks, frames, strict=True)]
+    starts = [0, *np.cumsum([len(one.row) for one in found]).tolist()]
+    return Keys(
+        ids=np.concatenate([one.ids for one in found]),
+        age=np.concatenate([_ages([one]) + np.uint32(start) for one, start in zip(found, starts, strict=False)]),
+        admitted=np.concatenate([one.admitted for one in found]),
+        evaluation=np.concatenate([one.evaluation for one in found]),
+        parts=tuple(map(slice, starts, starts[1:])),
+        pieces=(),
+    )
+
+
 def _read(piece: tuple[Path, dict[str, list[str]], Marks]) -> _Shard:
-    """The keys of one shard; a null tag is none of the values that `where` names."""
+    """The keys of one shard."""
     path, where, marks = piece
-    digits = pl.col("id").str.decode("hex")
+    return _keys(columns(path, ["id", "subset", "row", "part", *where]), where, marks)
+
+
+def admitted(where: dict[str, list[str]]) -> pl.Expr:
+    """Whether `where` lets a record in; a null tag is none of the values that it names."""
     admits = [pl.col(name).is_in(values).fill_null(False) for name, values in where.items()]
-    frame = columns(path, ["id", "subset", "row", "part", *where]).select(
+    return pl.all_horizontal(pl.repeat(True, pl.len()), *admits)
+
+
+def _keys(records: pl.DataFrame, where: dict[str, list[str]], marks: Marks) -> _Shard:
+    """The keys of some records of one part."""
+    digits = pl.col("id").str.decode("hex")
+    frame = records.select(
         "subset",
         "row",
         "part",
         high=digits.bin.slice(0, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
         low=digits.bin.slice(8, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
         place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1,
-        admitted=pl.all_horizontal(pl.repeat(True, pl.len()), *admits),
+        admitted=admitted(where),
     )
     subsets, place = frame["subset"].unique().sort().to_list(), frame["place"].to_numpy()
     return _Shard(
@@ -144,7 +168,9 @@ def columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
     schema = pa.schema([SCHEMA.field(name) for name in names])
     try:
         batches = list(shards.batches(path, list(names)))
-        table = pa.Table.from_batches(batches).select(list(names)).cast(schema) if batches else schema.empty_table()
+        table = pa.Table.from_batches(batches).select(list(names)) if batches else schema.empty_table()
+        # A cast loads all of pyarrow.compute, and is seldom needed.
+        table = table if table.schema == schema else table.cast(schema)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise ArtefactError(
             f"{path}: is no whole shard of records ({str(error).splitlines()[0]}); "
@@ -161,9 +187,23 @@ def draws(ids: Halves, chosen: Numbers, seed: int, purpose: str, repeats: Number
     result = np.empty(len(chosen), np.uint64)
     for start in range(0, len(chosen), DRAWN_AT_ONCE):
         cut = slice(start, start + DRAWN_AT_ONCE)
-        drawn = {"id": digits(ids[chosen[cut]])} | ({} if repeats is None else {"repeat": pl.Series(repeats[cut])})
-        result[cut] = pl.DataFrame(drawn).select(keyed(seed, purpose, *drawn)).to_series().to_numpy()
+        names = digits(ids[chosen[cut]])
+        if repeats is None:
+            drawn = draws_of(names, seed, purpose)
+        else:
+            both = pl.DataFrame({"id": names, "repeat": pl.Series(repeats[cut])})
+            drawn = both.select(keyed(seed, purpose, "id", "repeat")).to_series()
+        result[cut] = drawn.to_numpy()
     return result
+
+
+def draws_of(ids: pl.Series, seed: int, purpose: str) -> pl.Series:
+    """A 64-bit draw for each id: `keyed(seed, purpose, "id")`, at three times its speed.
+
+    All ids have 32 digits, so the frame around them is the same text.
+    """
+    text = pl.concat_str(pl.lit(f"{seed}:{purpose}:32:"), "id", pl.lit(","))
+    return ids.to_frame("id").select(text.nchash.xxh3_64()).to_series()  # type: ignore[attr-defined]
 
 
 def digits(ids: Halves) -> pl.Series:

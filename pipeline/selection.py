@@ -53,12 +53,7 @@ class Order:
 
 def select(name: str, mixture: Mixture, keys: Keys) -> Selection:
     """Choose the records of a mixture; `CatalogError` (which names it `name`) when it would have no training rows."""
-    verdict = np.full(len(keys.age), TAKEN, np.uint8)
-    for part, span in zip(mixture.parts, keys.parts, strict=True):
-        if not part.evaluation:
-            verdict[span][keys.evaluation[span]] = REASONS.index("evaluation")
-    verdict[~keys.admitted] = REASONS.index("where")
-    verdict[_duplicates(keys, verdict == TAKEN)] = REASONS.index("duplicate")
+    verdict = barred(mixture, keys)
     repeats = np.zeros(len(keys.age), np.uint32)
     pools = [_pool(part, mixture, keys, span, verdict) for part, span in zip(mixture.parts, keys.parts, strict=True)]
     for part, pool, size in zip(mixture.parts, pools, _sizes(mixture.parts, pools), strict=True):
@@ -83,6 +78,17 @@ def select(name: str, mixture: Mixture, keys: Keys) -> Selection:
         held[_smallest(keys, taken, rows, mixture.seed, "holdout")] = True
     repeats[held] = 1
     return Selection(verdict=verdict, repeats=repeats, held=held)
+
+
+def barred(mixture: Mixture, keys: Keys) -> Verdicts:
+    """The verdicts that need no draw: which records may not be taken, and why; all others are `TAKEN` so far."""
+    verdict = np.full(len(keys.age), TAKEN, np.uint8)
+    for part, span in zip(mixture.parts, keys.parts, strict=True):
+        if not part.evaluation:
+            verdict[span][keys.evaluation[span]] = REASONS.index("evaluation")
+    verdict[~keys.admitted] = REASONS.index("where")
+    verdict[_duplicates(keys, verdict == TAKEN)] = REASONS.index("duplicate")
+    return verdict
 
 
 def order(seed: int, keys: Keys, selection: Selection) -> Order:
