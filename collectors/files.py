@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
 from collectors.errors import CatalogError, SourceError
 from collectors.globs import matches
 from collectors.nodes import Node
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""What a packed file begins with."""
 
 HEAD: Final = 65_536
 """Bytes of a file that are looked at before it is read."""
@@ -49,24 +53,17 @@ def claimed(name: str, source: Source, folder: Path) -> tuple[list[RawFile], lis
     """
     if not folder.is_dir():
         raise SourceError(f"{name}: no folder {folder}; put upstream's files there, or name another place with --from")
-    found: dict[str, Files] = {}
     for files in source.files:
-        try:
-            paths = [path.relative_to(folder) for path in folder.glob(files.glob) if path.is_file()]
-        except (ValueError, NotImplementedError) as error:
-            raise CatalogError(
-                f"sources.{name}.files: {files.glob!r} is no glob ({error}); give one below the source's folder"
-            ) from None
-        for path in paths:
-            if not _hidden(path):
-                found.setdefault(path.as_posix(), files)
+        if not files.glob or files.glob.startswith("/"):
+            raise CatalogError(f"sources.{name}.files: {files.glob!r} is no glob; give one below the source's folder")
+    every = _visible(folder)
+    named = {subset: next((files for files in source.files if matches(subset, files.glob)), None) for subset in every}
+    found = {subset: files for subset, files in named.items() if files is not None}
     if not found:
         globs = ", ".join(files.glob for files in source.files)
         raise SourceError(f"{name}: no file in {folder} matches {globs}")
-    every = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    others = {path.as_posix() for path in every if not _hidden(path)} - found.keys()
     mine = [_raw_file(name, source, folder / subset, subset, found[subset]) for subset in sorted(found)]
-    return mine, sorted(others)
+    return mine, sorted(named.keys() - found.keys())
 
 
 def raw_file(name: str, source: Source, path: Path, subset: str) -> RawFile | None:
@@ -75,9 +72,22 @@ def raw_file(name: str, source: Source, path: Path, subset: str) -> RawFile | No
     return None if files is None else _raw_file(name, source, path, subset, files)
 
 
-def _hidden(path: Path) -> bool:
-    """Whether a file or a folder above it is hidden; huggingface_hub keeps its own notes of a download in such ones."""
-    return any(step.startswith(".") for step in path.parts)
+def _visible(folder: Path) -> list[str]:
+    """The files below a folder, by their paths from it; links are followed, but never round in a circle.
+
+    Hidden ones are left out, and those in hidden folders: huggingface_hub keeps its own notes of a download there.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)  # paths as text: a folder may hold thousands of files
+        folders[:] = [] if real in seen else [one for one in folders if not one.startswith(".")]
+        if real not in seen:
+            seen.add(real)
+            above = place[len(str(folder)) :].strip("/")
+            mine = [one for one in names if not one.startswith(".") and os.path.isfile(f"{place}/{one}")]  # noqa: PTH113
+            found += [f"{above}/{one}" if above else one for one in mine]
+    return found
 
 
 def _raw_file(name: str, source: Source, path: Path, subset: str, files: Files) -> RawFile:
@@ -124,9 +134,9 @@ class Hashing(io.RawIOBase):
 
 def _unpacked(raw: io.BufferedReader, head: bytes) -> io.BufferedReader | None:
     """The bytes of a file that begins like a gzip or a zstd one, decompressed as they are read; else None."""
-    if head.startswith(b"\x1f\x8b"):
+    if head.startswith(GZIP):
         return buffered(gzip.GzipFile(fileobj=raw))
-    if head.startswith(b"\x28\xb5\x2f\xfd"):
+    if head.startswith(ZSTD):
         return buffered(_Plain(pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")))
     return None
 

@@ -15,9 +15,10 @@ from collectors.fetched import fetched
 from collectors.files import RawFile, claimed
 from collectors.record import SCHEMA_NUMBER
 from collectors.shapes import shape
+from pipeline.cutter import Cutter
 from pipeline.engine import Engine
 from pipeline.folder import Hashes, building, fingerprint, manifest, restore, write_manifest
-from pipeline.pieces import Built, Cutter, build
+from pipeline.pieces import Built, build
 from templates.tasks import wordings
 
 VERSION: Final = 2
@@ -160,6 +161,7 @@ class _Step:
         with (part / "rejects.jsonl").open("wb") as rejects:
             for built in engine.map(build, cutter.pieces(self.files)):
                 rejects.write(built.rejects)
+                cutter.digests.update(built.digests)
                 _enter(built, books, rows, reasons)
         for file in self.files:
             hashes.put(file.path, stats[file.subset], cutter.digests[file.subset])

@@ -3,22 +3,20 @@
 import codecs
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import count, groupby
-from pathlib import Path
-from typing import Any, BinaryIO, Final, cast
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Final
 
 import msgspec
 import polars as pl
 import pyarrow as pa
 
-from collectors import blocks, delimited, rows
+from collectors import delimited, rows
 from collectors.blocks import Block
 from collectors.contract import Finished, counts, finished
-from collectors.cut import cut
 from collectors.errors import SourceError
-from collectors.files import Hashing, RawFile, opened
+from collectors.files import RawFile
 from collectors.objects import joined
 from collectors.record import CONSTANT, SCHEMA
 from collectors.rows import Rows
@@ -26,6 +24,7 @@ from collectors.shape import Shape
 from collectors.shapes import shape
 from collectors.tables import table_rows
 from pipeline import shards
+from pipeline.cutter import Piece, blocks_of
 from templates.tasks import instructed
 
 SHOWN = 500
@@ -33,16 +32,11 @@ SHOWN = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
-    """Blocks that become one shard, each with its file: one large one, or small ones that follow on one another."""
-
-    blocks: tuple[tuple[RawFile, Block], ...]
-    shard: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Built:
-    """What one piece gave: `rows` are raw rows by file, `rejects` finished lines of `rejects.jsonl`."""
+    """What one piece gave: `rows` are raw rows by file, `rejects` finished lines of `rejects.jsonl`.
+
+    `digests` has the sha256 of the files that were cut here.
+    """
 
     rows: dict[str, int]
     rows_with_records: int
@@ -51,51 +45,18 @@ class Built:
     dropped_parts: dict[str, int]
     dropped_turns: dict[str, int]
     rejects: bytes
-
-
-@dataclass(kw_only=True, slots=True)
-class Cutter:
-    """Cuts files into pieces; each file is read once, to be cut and, unless `known` has its sha256, hashed.
-
-    Once the pieces of a file are drawn, `digests` has its sha256 by subset.
-    """
-
-    part: Path
-    known: dict[str, str]
-    digests: dict[str, str]
-    limit: int | None = None
-
-    def pieces(self, files: list[RawFile]) -> Iterator[Piece]:
-        """The pieces of all files, in order. `SourceError` for what is no file of its kind."""
-        waiting: list[tuple[RawFile, Block]] = []
-        length = rows = 0
-        numbers = count()
-        for file in files:
-            for block in self._blocks(file):
-                length, rows = length + block.length, rows + block.rows
-                if waiting and (length > blocks.BYTES or rows > blocks.ROWS):
-                    yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
-                    waiting, length, rows = [], block.length, block.rows
-                waiting.append((file, block))
-        if waiting:
-            yield Piece(blocks=tuple(waiting), shard=self.part / f"{next(numbers):05d}.arrow")
-
-    def _blocks(self, file: RawFile) -> Iterator[Block]:
-        try:
-            handle = file.path.open("rb", buffering=0)
-        except OSError as error:
-            raise SourceError(f"{file.source}: {file.path}: cannot be read: {error.strerror}") from None
-        with handle:
-            known = self.known.get(file.subset)
-            hashing = None if known else Hashing(cast(BinaryIO, handle))
-            with opened(file, cast(BinaryIO, hashing or handle)) as (stream, packed):
-                yield from cut(file, shape(file), stream, packed, self.limit)
-            self.digests[file.subset] = known if hashing is None else hashing.drained()  # type: ignore[assignment]
+    digests: dict[str, str] = field(default_factory=dict)
 
 
 def build(piece: Piece) -> Built:
     """Read, collect and finish the blocks of a piece, and write their shard, if there is a record."""
-    gave = [_built(list(run)) for _, run in groupby(piece.blocks, key=_together)]
+    digests: dict[str, str] = {}
+    found = [
+        (file, block)
+        for file in piece.files
+        for block in blocks_of(file, piece.known.get(file.subset), piece.limit, digests)
+    ]
+    gave = [_built(list(run)) for _, run in groupby(piece.blocks or found, key=_together)]
     tables = [table for table, _ in gave if table is not None]
     if tables:
         shards.write(piece.shard, pa.concat_tables(tables).unify_dictionaries())
@@ -111,6 +72,7 @@ def build(piece: Piece) -> Built:
         dropped_parts=_summed(one.dropped_parts for one in books),
         dropped_turns=_summed(one.dropped_turns for one in books),
         rejects=b"".join(one.rejects for one in books),
+        digests=digests,
     )
 
 

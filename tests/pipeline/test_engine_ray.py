@@ -21,11 +21,12 @@ from collectors.catalog import load
 from collectors.errors import RemoteError, SourceError, SuriError
 from pipeline.cluster import RayCluster
 from pipeline.collect import SAMPLES, collecting, corpus
+from pipeline.cutter import Piece
 from pipeline.engine import Engine, start
 from pipeline.folder import placing
 from pipeline.judge.rows import Piece as Judged
 from pipeline.judge.run import judging
-from pipeline.pieces import Piece, build
+from pipeline.pieces import build
 
 SECONDS = 60.0
 """The longest a test waits for another thread; it is there so that a defect fails and does not hang."""
