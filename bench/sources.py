@@ -26,7 +26,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from importlib.metadata import version
 from pathlib import Path
@@ -104,6 +104,7 @@ UPSTREAM = {
     "alpaca_gpt4/*": 834,  # alpaca_gpt4_data.json: 43.4 MB, 52,002 rows; the other files hold such answers as well
     "baize/*": 2_000,  # 3.1 exchanges (653,699 in 210,311 dialogues) of a sentence and a paragraph, escapes, the head
     "camel/*.zip": 2_000,  # a question of two sentences and a worked solution, 1.7 KB in the mean
+    "camel/*_chat*": 6_000,  # ai_society_chat.tar.gz: 30 MB for 25,000 dialogues, and that is packed
     "ultrachat/*": 6_320,  # kaitchup/ultrachat-100k-flattened: 632 MB, 100,000 dialogues
     "webgpt/*": 5_000,  # question and answers 2 KB (llm-blender/Unified-Feedback), their tokens 3 KB; more with quotes
 }
@@ -111,6 +112,12 @@ UPSTREAM = {
 
 TURNS = {"sharegpt": ("conversations", 36), "ultrachat": ("data", 8)}
 """Where a dialogue's turns are, and how many upstream: 1,663,241 exchanges of 90,000, and 5,649,489 of 1,468,352."""
+
+PACKED = {"camel/code_chat/*": "code_chat.tar.gz"}
+"""Files that upstream ships packed: what is one object a file here stands in this archive there."""
+
+SLICED = {"prosocial": {"train.json": 0.73, "valid.json": 0.12, "test.json": 0.15}}
+"""Files of which there is a viewer's slice here, and their shares of upstream's rows."""
 
 SENTENCE = re.compile(r"""[^\W\d_][^\n<>\[\]{}"|\\:`]*[.?!。？！]""")
 """A piece of prose that can stand twice: no line break, no mark-up, no JSON."""
@@ -208,7 +215,14 @@ def grow_json(file: RawFile, target: Path, size: int, real: bool) -> None:
         taken = list(itertools.islice(repeated(rows), max(1, size // one_size(rows))))
         target.write_text(json.dumps(whole | {file.rows: taken}, ensure_ascii=False), encoding="utf-8")
     elif isinstance(whole, dict) and all(isinstance(column, list) for column in whole.values()):
-        write_rows([dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)], target, size)
+        rows = [dict(zip(whole, row, strict=True)) for row in zip(*whole.values(), strict=True)]
+        for name, share in SLICED.get(file.source, {target.name: 1.0}).items():
+            write_rows(rows, target.with_name(name), int(size * share))
+    elif file.source == "moss":  # its 1.07 million conversations come a line each, 1,120 of them also a file each
+        lines = target.parents[len(Path(file.subset).parts) - 1] / "moss-003-sft-no-tools.jsonl"
+        if not lines.exists():
+            every = sorted(file.path.parents[len(Path(file.subset).parts) - 1].rglob("*.json"))
+            write_rows([json.loads(one.read_bytes()) for one in every], lines, size * len(every), array=False)
     elif isinstance(whole, dict) and "\n" in text.strip():
         for number in range(max(1, size // len(data))):
             place = target.with_name(f"{target.stem}_{number}{target.suffix}")
@@ -276,6 +290,14 @@ def grow(file: RawFile, target: Path, size: int, real: bool) -> None:
     """A larger file in the format of a claimed one."""
     target.parent.mkdir(parents=True, exist_ok=True)
     name = file.path.name
+    packed = next((one for glob, one in PACKED.items() if fnmatchcase(f"{file.source}/{file.subset}", glob)), None)
+    if packed is not None:
+        (row,) = upstream(file.source, file.subset, [json.loads(file.path.read_bytes())])
+        members = {
+            f"{number}.json": json.dumps(varied(row, number)).encode() for number in range(size // one_size([row]))
+        }
+        write_archive(target.parents[1] / packed, members.items())
+        return
     if name.endswith((".zip", ".tar.gz", ".tgz")):
         grow_archive(file, target, size, real)
     elif file.format == "parquet":
@@ -304,16 +326,22 @@ def grow_archive(file: RawFile, target: Path, size: int, real: bool) -> None:
         members |= {name: json.dumps(row, ensure_ascii=False).encode() for name, row in zip(rows, longs, strict=True)}
     times = max(1, size // max(1, sum(map(len, members.values()))))
     named = ((f"{time}/{name}", data) for time in range(times) for name, data in members.items())
-    if file.path.name.endswith(".zip"):
+    write_archive(target, named)
+
+
+def write_archive(target: Path, named: Iterable[tuple[str, bytes]]) -> None:
+    """A zip or a packed tar of these members."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.name.endswith(".zip"):
         with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, data in named:
                 archive.writestr(name, data)
-    else:
-        with tarfile.open(target, "w:gz", compresslevel=1) as tar:
-            for name, data in named:
-                info = tarfile.TarInfo(name)
-                info.size = len(data)
-                tar.addfile(info, io.BytesIO(data))
+        return
+    with tarfile.open(target, "w:gz", compresslevel=1) as tar:
+        for name, data in named:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
 
 
 def printed(words: list[str]) -> Iterator[str]:

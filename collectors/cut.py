@@ -84,6 +84,11 @@ def _whole(found: Iterator[Block]) -> Iterator[Block]:
             every[-1], offset=0, length=len(joined), first=0, rows=sum(one.rows for one in every), data=joined
         )
         return
+    if all(block.spans is None for block in every):
+        joined = b",".join(data)
+        rows = sum(one.rows for one in every)
+        yield replace(every[0], offset=0, length=len(joined), first=0, rows=rows, data=joined)
+        return
     texts = [
         run[start:end]
         for block, run in zip(every, data, strict=True)

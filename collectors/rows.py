@@ -127,22 +127,29 @@ def _fault(text: bytes) -> str:
 
 def json_elements(data: bytes, block: Block, schema: Schema) -> Rows:
     """A block of the elements of a JSON array."""
-    elements: Sequence[Any]
+    elements = _sound(data) or []
     frame = None
-    if block.spans is None:
-        elements = msgspec.json.decode(b"".join((b"[", data, b"]")), type=list[msgspec.Raw])
+    if block.spans is not None and len(elements) != len(block.spans):
+        elements = [data[start:end] for start, end in block.spans]
+    else:
         lines = b"\n".join(elements)
         if _begin_objects(lines, elements):
             # Sound objects, so line breaks within them stand between tokens, where they say nothing.
             frame = fast(lines, len(elements), schema, sound=True)
-    else:
-        elements = [data[start:end] for start, end in block.spans]
     if frame is not None:
         return Rows(frame=numbered(frame, block.first), bad=[], texts=elements, first=block.first, count=len(elements))
     elements = [bytes(element) for element in elements]
     values, good, bad = exact(elements, schema)
     frame = _frame(values, schema, [block.first + index for index in good])
     return Rows(frame=frame, bad=bad, texts=elements, first=block.first, count=len(elements))
+
+
+def _sound(data: bytes) -> list[Any] | None:
+    """The elements of a run, None where one of them is no JSON."""
+    try:
+        return msgspec.json.decode(b"".join((b"[", data, b"]")), type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _begin_objects(lines: bytes, elements: Sequence[Any]) -> bool:
@@ -158,9 +165,11 @@ def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.D
     Flat objects of a large block are read by `flat`, all else by pyarrow, which refuses wrong types, unknown escapes,
     lone surrogates and keys that stand twice. What it would let pass is looked for first: text that is no UTF-8, and
     lines that are not exactly one object (it would also crash on a line that is just `null`). In fields that are not
-    declared it lets NaN pass. `sound` says that the block is known to be so many sound objects.
+    declared it lets NaN pass. A field of any type is read here where it holds whole numbers alone, whose text is known
+    but for -0. `sound` says that the block is known to be so many sound objects.
     """
-    if not (_plain(schema) and (sound or _objects(data, rows)) and _is_utf8(data)):
+    whole = [name for name, dtype in schema.items() if dtype == RAW_JSON]
+    if not (_plain(schema) and (sound or _objects(data, rows)) and _is_utf8(data)) or (whole and b"-0" in data):
         return None
     if len(data) >= LARGE and all(dtype == pl.String for dtype in schema.values()):
         from collectors.flat import flat  # its loops are not loaded for a few rows
@@ -179,7 +188,8 @@ def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.D
             )
         except (pa.ArrowInvalid, pa.ArrowCapacityError):
             continue
-        return cast(pl.DataFrame, pl.from_arrow(table, rechunk=False)) if table.num_rows == rows else None
+        frame = cast(pl.DataFrame, pl.from_arrow(table, rechunk=False))
+        return frame.with_columns(pl.col(whole).cast(pl.String).cast(pl.Binary)) if table.num_rows == rows else None
     return None
 
 
@@ -212,12 +222,13 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _plain(schema: Schema) -> bool:
-    """Whether no field is declared as whatever JSON it holds."""
-    return not any("Binary" in str(dtype) for dtype in schema.values())
+    """Whether nothing within a field is declared as whatever JSON it holds."""
+    return not any("Binary" in str(dtype) and dtype != RAW_JSON for dtype in schema.values())
 
 
 def _arrow(schema: Schema) -> pa.Schema:
-    empty = pl.DataFrame(schema=schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+    native = {name: pl.Int64 if dtype == RAW_JSON else dtype for name, dtype in schema.items()}
+    empty = pl.DataFrame(schema=native).to_arrow(compat_level=pl.CompatLevel.oldest())
     return pa.schema([pa.field(column.name, _narrow(column.type)) for column in empty.schema])
 
 
