@@ -31,6 +31,8 @@ SET :=
 REPO :=
 TO :=
 PUBLIC :=
+# push: DRY=1 lists the files and writes nothing.
+DRY :=
 # export: SOURCE (or, when it is empty, MIX) in a FORMAT (alpaca, messages, sharegpt, prompt-completion) to the folder TO,
 # as json, jsonl or parquet.
 SOURCE :=
@@ -39,6 +41,10 @@ AS := json
 # why: a record's id, or source:file:number of a raw row; FULL=1 shows whole texts.
 ROW :=
 FULL :=
+# diff: two mixtures, or two sources, by name or folder, or two data folders; JSON=1 prints an object for scripts.
+A :=
+B :=
+JSON :=
 # sources: which ones (empty: all), by name, glob and tag: TAGS="lang=CN gen=SI license=MIT".
 TAGS :=
 # The build of torch that is installed. On Linux without an NVIDIA GPU the CPU build is tried first, then the ordinary
@@ -77,11 +83,14 @@ judge: $(BASE_) ## Language, flags, duplicates and leaks of every record: [SUITE
 mix: $(BASE_) ## Records to a mixture: MIX=alpaca-belle-cot or a path
 	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)
 
+diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [JSON=1]
+	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(JSON),--json) $(WORKERS_) $(OUT_)
+
 train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."]
 	@$(PY) -m train run --mix "$(MIX)" --recipe "$(RECIPE)" $(if $(BASE),--base "$(BASE)") $(if $(RUN),--name "$(RUN)") $(foreach pair,$(SET),--set $(pair)) $(OUT_)
 
 push: $(VENV)/base ## A mixture to the Hub: MIX=... REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
-	@$(PY) -m pipeline push "$(MIX)" $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(OUT_)
+	@$(PY) -m pipeline push "$(MIX)" $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(if $(DRY),--dry-run) $(OUT_)
 
 export: $(VENV)/base ## Records or a mixture in other trainers' rows: SOURCE=... or MIX=..., FORMAT=..., TO=DIR [AS=jsonl]
 	@$(PY) -m pipeline export $(if $(SOURCE),--source "$(SOURCE)",--mix "$(MIX)") --format "$(FORMAT)" --as "$(AS)" $(if $(TO),--to "$(TO)") $(OUT_)

@@ -6,8 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from collectors import choice
+from collectors.citation import Citation
 from collectors.errors import CatalogError, nearest
+from collectors.licences import Licence, Term
 from collectors.mixture import Mixture
+from collectors.nesting import written_out
 from collectors.nodes import Node, parsed, read_yaml
 from collectors.origin import Origin, choices
 from collectors.suites import Suite
@@ -58,11 +61,13 @@ class Source(Node):
     `rows` are upstream's raw rows, `ancestor_rows` what Alpaca-CoT's table says, `tolerance` the share by which a full
     build may differ from `rows`. `verified` is false where origin, layout or licence could not be confirmed.
     `evaluation` marks test and development splits of benchmarks, which a mixture leaves out unless it names them.
+    `citation` is what a card cites, where it is known for certain; it makes no other records, so no dump holds it.
     """
 
     title: str
     about: str
     homepage: Annotated[str, Field(pattern=r"^https://\S+$")]
+    citation: Annotated[Citation | None, Field(exclude=True)] = None
     origins: list[Origin]
     files: Annotated[list[Files], Field(min_length=1)]
     format: Format = "json"
@@ -70,8 +75,8 @@ class Source(Node):
     lang: Lang
     task: Task
     gen: Gen
-    license: str
-    terms: list[str] = []
+    license: Licence
+    terms: list[Term] = []
     rows: int | None = None
     ancestor_rows: int | None = None
     tolerance: Annotated[float, Field(ge=0, lt=1)] = 0.01
@@ -132,15 +137,27 @@ class Catalog(Node):
     suites: dict[Key, Suite] = {}
 
     @model_validator(mode="after")
-    def _known_sources(self) -> "Catalog":
+    def _mixtures_hold(self) -> "Catalog":
         for name, mixture in self.mixtures.items():
-            for part in mixture.parts:
-                if part.source not in self.sources:
-                    raise ValueError(f"mixtures.{name}: unknown source {part.source}; {self._near(part.source)}")
+            try:
+                self._written_out(name, mixture)
+            except CatalogError as error:
+                raise ValueError(f"mixtures.{error}") from None
         return self
 
-    def _near(self, name: str) -> str:
-        return nearest(name, self.sources)
+    def _written_out(self, name: str, mixture: Mixture) -> Mixture:
+        tags = {name: source.tags for name, source in self.sources.items()}
+        return written_out(name, mixture, tags, self._mixture)
+
+    def _mixture(self, name: str) -> Mixture:
+        """A mixture as it is written, by its name or the path of its file."""
+        if name in self.mixtures:
+            return self.mixtures[name]
+        if _is_path(name):
+            return parsed(Mixture, read_yaml(Path(name)), name)
+        raise CatalogError(
+            f"unknown mixture {name}; {nearest(name, self.mixtures)} (or give the path of a .yaml mixture file)"
+        )
 
     def chosen(self, asked: list[str]) -> dict[str, Source]:
         """The sources meant by names, globs and tag filters (see `choice.chosen`), in the catalog's order.
@@ -151,18 +168,11 @@ class Catalog(Node):
         return {name: self.sources[name] for name in choice.chosen(asked, tags)}
 
     def mixture(self, name: str) -> tuple[str, Mixture]:
-        """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under."""
-        if name in self.mixtures:
-            return name, self.mixtures[name]
-        if _is_path(name):
-            mixture = parsed(Mixture, read_yaml(Path(name)), name)
-            for part in mixture.parts:
-                if part.source not in self.sources:
-                    raise CatalogError(f"{name}: unknown source {part.source}; {self._near(part.source)}")
-            return built_name(name), mixture
-        raise CatalogError(
-            f"unknown mixture {name}; {nearest(name, self.mixtures)} (or give the path of a .yaml mixture file)"
-        )
+        """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under.
+
+        It is written out: every part has a source (see `nesting.written_out`).
+        """
+        return built_name(name) if name not in self.mixtures else name, self._written_out(name, self._mixture(name))
 
 
 def built_name(mixture: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from collectors.licences import Licence, Term
 from collectors.nodes import Node
 from collectors.origin import Origin, choices
 
@@ -41,8 +42,8 @@ class Suite(Node):
     files: Annotated[list[Split], Field(min_length=1)]
     format: Literal["json", "csv"]
     columns: Fields
-    license: str
-    terms: list[str] = []
+    license: Licence
+    terms: list[Term] = []
     rows: int
     verified: bool = True
 

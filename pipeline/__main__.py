@@ -143,6 +143,9 @@ def judge(
 @app.command()
 def mix(
     mixture: Annotated[str, typer.Argument(metavar="MIX", help="A mixture's name in the catalog, or a mixture file.")],
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail where a policy cannot be applied for want of verdicts.")
+    ] = False,
     out: Out = Path("data"),
     workers: Workers = None,
     engine: Engine = "local",
@@ -157,7 +160,7 @@ def mix(
         from pipeline.folder import lock
 
         with lock(out):
-            report.mixed(mixing.mix(load(catalog), mixture, out, running))
+            report.mixed(mixing.mix(load(catalog), mixture, out, running, strict=strict))
 
 
 @app.command()
@@ -168,6 +171,9 @@ def push(
     ] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the same tree to a folder instead.")] = None,
     public: Annotated[bool, typer.Option("--public", help="A public data set; without, a new one is private.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the files with sizes and hashes; write nothing, send nothing.")
+    ] = False,
     out: Out = Path("data"),
     catalog: Catalog_ = None,
 ) -> None:
@@ -182,6 +188,9 @@ def push(
         raise CatalogError("push: say where to, either --repo OWNER/NAME or --to DIR")
     credits = Credit.of(load(catalog))
     name = built_name(mixture)
+    if dry_run:
+        report.listed(pushing.listing(name, out, credits, repo=repo))
+        return
     with lock(out):
         if to is not None:
             report.published(name, pushing.write(name, to, out, credits))
@@ -320,6 +329,33 @@ def why(
         print(json.dumps(found, ensure_ascii=False, indent=1))
         return
     for line in told(found, shutil.get_terminal_size((100, 24)).columns, full=full):
+        print(line)
+
+
+@app.command("diff")
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="A built mixture or source, the folder of one, or a data folder.")
+    ],
+    second: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    out: Out = Path("data"),
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+) -> None:
+    """Tell what two mixtures, or two corpora, do not have in common: rows of one only, and other wordings."""
+    with start(engine, address, workers) as running:
+        import shutil
+
+        from pipeline.diff.answer import diff
+        from pipeline.diff.told import told
+
+        found = diff(first, second, out, running)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for line in told(found, shutil.get_terminal_size((100, 24)).columns):
         print(line)
 
 

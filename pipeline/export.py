@@ -19,8 +19,8 @@ from collectors.catalog import Catalog
 from collectors.errors import ArtefactError
 from collectors.record import SCHEMA
 from pipeline import folder, keys, shards
-from pipeline.card import SPLITS
 from pipeline.formats import MESSAGES, ROW, Format, Kind, led, shape, write
+from pipeline.front_matter import SPLITS
 from pipeline.tree import finished
 from pipeline.wording import messages
 from templates.template import PLAIN

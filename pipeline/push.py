@@ -1,33 +1,31 @@
 """Publishing a mixture: its tree goes to the Hub in one commit, or to a folder.
 
 A tree for the Hub is staged under `OUT/hub/<mixture>`, an artefact folder like the others, so that a push that was cut
-does not encode it again. Files the repository holds already are not sent, and nothing of the repository changes before
-the one commit that names them all.
+does not encode it again. Large files go first, a few at a time, and what has arrived stays there for the next push;
+files the repository holds already are not sent, and nothing of it changes before the one commit that names them all.
 """
 
-import contextlib
 import hashlib
-import logging
 import os
 import re
 import shutil
-import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import httpx2
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
-from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import logging as hub_logging
-from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from collectors.errors import RemoteError
 from pipeline import folder
 from pipeline.card import Credit
-from pipeline.tree import SHARD_BYTES, contents, finished, tree
+from pipeline.parquet import SHARD_BYTES
+from pipeline.patience import Wait, patient, patiently
+from pipeline.remote import plain_uploads, told, user_token
+from pipeline.standing import File, files
+from pipeline.tree import finished, listed, tree
 
 SHARD: Final = re.compile(r"data/(train|holdout)-\d{5}-of-\d{5}\.parquet")
 """Remote files that belong to an earlier push and go when the new tree has no such name."""
@@ -35,14 +33,8 @@ SHARD: Final = re.compile(r"data/(train|holdout)-\d{5}-of-\d{5}\.parquet")
 NAME: Final = re.compile(r"(?!.*(--|\.\.))(?![-.])[A-Za-z0-9_.-]{1,96}(?<![-.])")
 """An owner's or a repository's name on the Hub."""
 
-ANSWERS: Final = {
-    401: "the token is not accepted; log in with `hf auth login`, or set HF_TOKEN to a valid token",
-    403: "this token may not write there; use one with write access to {owner}, or a repository of your own",
-    404: "there is no such repository, or this token may not see it",
-    409: "the repository changed meanwhile; push again",
-    412: "the repository changed meanwhile; push again",
-    429: "too many requests; wait a while and push again",
-}
+AT_ONCE: Final = 5
+"""Files that are sent at once; after as many it is certain that they arrived."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +63,7 @@ def write(mix: str, to: Path, out: Path, credits: Mapping[str, Credit], *, shard
     """
     before = _written(to)
     place = tree(finished(mix, out), to, credits, shard_bytes=shard_bytes)
-    names = _names(place)
+    names = tuple(file.path for file in files(place))
     return Published(where=str(to), files=names, uploaded=names if _written(to) != before else ())
 
 
@@ -79,6 +71,23 @@ def _written(to: Path) -> int | None:
     """When the tree at `to` was written."""
     manifest = to / folder.MANIFEST
     return manifest.stat().st_mtime_ns if manifest.is_file() else None
+
+
+def listing(
+    mix: str,
+    out: Path,
+    credits: Mapping[str, Credit],
+    *,
+    repo: str | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> list[File]:
+    """The files that `push` or `write` would publish, with sizes and hashes; no server is asked and nothing written.
+
+    A staged tree that is up to date is read; else the shards are encoded and dropped. Raises as `push` does.
+    """
+    if repo is not None:
+        _owner(repo)
+    return listed(finished(mix, out), out / "hub" / mix, credits, shard_bytes=shard_bytes)
 
 
 def push(
@@ -91,50 +100,102 @@ def push(
     private: bool = True,
     endpoint: str | None = None,
     shard_bytes: int = SHARD_BYTES,
+    wait: Wait = time.sleep,
 ) -> Published:
     """Publish the mixture `mix` of the data folder `out` as the data set `repo` (`owner/name`), in one commit.
 
     `token` and `endpoint` default to HF_TOKEN (or the token `hf auth login` keeps) and HF_ENDPOINT. A repository that
-    does not exist is made, private unless `private` is false; one that is public already is written to only when
-    `private` is false. The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built and
-    `RemoteError` when the Hub is out of reach or refuses.
+    does not exist is made, private unless `private` is false; one that is there must be as private as is asked for.
+    What goes wrong in passing is tried again after `wait`, which is given seconds (see `patience`). The caller holds
+    the lock of `out`. Raises `ArtefactError` when the mixture is not built and `RemoteError` when the Hub is out of
+    reach or refuses; another push then goes on where this one ended.
     """
     owner = _owner(repo)
     place = _staged(mix, out, credits, shard_bytes)
     endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-    api = HfApi(endpoint=endpoint, token=_token(token), library_name="suri")
-    with _plain_uploads(), _told(api, repo, owner):
-        api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
-        head = api.dataset_info(repo, revision="main")
-        if private and head.private is False:
-            raise RemoteError(f"{repo} on {api.endpoint} is public; say --public to publish there, or make it private")
-        there = {
-            file.path: file
-            for file in api.list_repo_tree(repo, recursive=True, revision=head.sha, repo_type="dataset")
-            if isinstance(file, RepoFile)
-        }
-        names = _names(place)
-        send = tuple(name for name in names if name not in there or not _equal(place / name, there[name]))
-        gone = tuple(sorted(name for name in there if SHARD.fullmatch(name) and name not in names))
-        if send or gone:
-            api.create_commit(
-                repo,
-                [
-                    *(CommitOperationAdd(path_in_repo=name, path_or_fileobj=place / name) for name in send),
-                    *(CommitOperationDelete(path_in_repo=name) for name in gone),
-                ],
-                repo_type="dataset",
-                commit_message=f"Publish {mix}",
-                parent_commit=head.sha,
-            )
+    api = HfApi(endpoint=endpoint, token=user_token(token), library_name="suri")
+    with plain_uploads(), patient(), told(api, repo, owner):
+        upload = _Upload(api, repo, place, private, wait)
+        patiently(lambda: api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True), wait)
+        patiently(lambda: upload.complete(f"Publish {mix}"), wait)
+    names = tuple(upload.files)
     return Published(
         where=f"{api.endpoint}/datasets/{repo}",
         files=names,
-        uploaded=send,
-        skipped=tuple(name for name in names if name not in send),
-        deleted=gone,
-        private=bool(head.private),
+        uploaded=tuple(name for name in names if name in upload.sent),
+        skipped=tuple(name for name in names if name not in upload.sent),
+        deleted=tuple(sorted(upload.gone)),
+        private=private,
     )
+
+
+class _Upload:
+    """A tree on its way to a repository; `sent` and `gone` are the files that it adds or replaces, and removes."""
+
+    def __init__(self, api: HfApi, repo: str, place: Path, private: bool, wait: Wait) -> None:
+        self.api, self.repo, self.place, self.private, self.wait = api, repo, place, private, wait
+        self.files = {file.path: file for file in files(place)}
+        self.sent: set[str] = set()
+        self.gone: set[str] = set()
+        self._additions: dict[str, CommitOperationAdd] = {}
+
+    def complete(self, message: str) -> None:
+        """Bring the repository from the state it is in to that of the tree.
+
+        May be called again after an interruption: a commit whose answer was lost leaves nothing to do.
+        """
+        head = self._head()
+        there = patiently(lambda: self._there(head), self.wait)
+        lacking = [name for name, file in self.files.items() if not _equal(self.place, file, there.get(name))]
+        stale = [name for name in there if SHARD.fullmatch(name) and name not in self.files]
+        self.sent.update(lacking)
+        self.gone.update(stale)
+        if not lacking and not stale:
+            return
+        for first in range(0, len(lacking), AT_ONCE):
+            self._send(lacking[first : first + AT_ONCE])
+        self.api.create_commit(
+            self.repo,
+            [
+                *(self._addition(name) for name in lacking),
+                *(CommitOperationDelete(path_in_repo=name) for name in stale),
+            ],
+            repo_type="dataset",
+            commit_message=message,
+            parent_commit=head,
+        )
+
+    def _head(self) -> str | None:
+        """The commit that is published now, in a repository that is as private as it should be."""
+        found = patiently(lambda: self.api.dataset_info(self.repo, revision="main"), self.wait)
+        where = f"{self.repo} on {self.api.endpoint}"
+        if self.private and found.private is False:
+            raise RemoteError(f"{where} is public; say --public to publish there, or make it private")
+        if not self.private and found.private:
+            raise RemoteError(f"{where} is private; leave out --public to publish there, or make it public")
+        return found.sha
+
+    def _there(self, revision: str | None) -> dict[str, RepoFile]:
+        listed = self.api.list_repo_tree(self.repo, recursive=True, revision=revision, repo_type="dataset")
+        return {file.path: file for file in listed if isinstance(file, RepoFile)}
+
+    def _send(self, names: list[str]) -> None:
+        """Send those files that the Hub keeps as large objects; it knows what has arrived before, which is not sent."""
+        additions = [self._addition(name) for name in names]
+        patiently(
+            lambda: self.api.preupload_lfs_files(
+                self.repo, additions, repo_type="dataset", num_threads=AT_ONCE, free_memory=False
+            ),
+            self.wait,
+        )
+
+    def _addition(self, name: str) -> CommitOperationAdd:
+        """The operation that adds a file; the same each time, for it knows what has been sent."""
+        if name not in self._additions:
+            addition = CommitOperationAdd(path_in_repo=name, path_or_fileobj=self.place / name)
+            addition.upload_info.sha256 = bytes.fromhex(self.files[name].sha256)
+            self._additions[name] = addition
+        return self._additions[name]
 
 
 def _owner(repo: str) -> str:
@@ -156,86 +217,11 @@ def _staged(mix: str, out: Path, credits: Mapping[str, Credit], shard_bytes: int
     return tree(mixture, place, credits, shard_bytes=shard_bytes)
 
 
-def _names(place: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.as_posix() for path in contents(place)))
-
-
-def _token(given: str | None) -> str:
-    """The token to speak to the Hub with: the one given, else the user's; never to be shown."""
-    token = given or get_token()
-    if not token:
-        raise RemoteError("not logged in to the Hub: run `hf auth login`, or set HF_TOKEN to a token with write access")
-    if not (token.isascii() and token.isprintable()) or " " in token:
-        raise RemoteError("the Hub token holds characters no token has; set HF_TOKEN to the token alone")
-    return token
-
-
-def _equal(path: Path, remote: RepoFile) -> bool:
+def _equal(place: Path, file: File, remote: RepoFile | None) -> bool:
     """Whether the repository holds this very file: by sha256 where it keeps it as a large object, else by git's id."""
-    if path.stat().st_size != remote.size:
+    if remote is None or file.bytes != remote.size:
         return False
-    with path.open("rb") as handle:
-        if remote.lfs is not None:
-            return hashlib.file_digest(handle, "sha256").hexdigest() == remote.lfs.sha256
-        content = handle.read()
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == remote.blob_id
-
-
-@contextlib.contextmanager
-def _plain_uploads() -> Iterator[None]:
-    """Have huggingface_hub upload by LFS, without Xet, draw no bars but on a terminal, and keep its log to itself.
-
-    The library reads HF_HUB_DISABLE_XET when it is imported, which may be long before; the constant is what it asks.
-    Its warnings name upload URLs, which are signed and so are secrets.
-    """
-    xet, verbosity = constants.HF_HUB_DISABLE_XET, hub_logging.get_verbosity()
-    constants.HF_HUB_DISABLE_XET = True
-    hub_logging.set_verbosity(logging.ERROR)
-    bars = contextlib.nullcontext() if sys.stderr.isatty() else disable_progress_bars()
-    try:
-        with bars:
-            yield
-    finally:
-        constants.HF_HUB_DISABLE_XET = xet
-        hub_logging.set_verbosity(verbosity)
-
-
-@contextlib.contextmanager
-def _told(api: HfApi, repo: str, owner: str) -> Iterator[None]:
-    """Tell what goes wrong between here and the Hub as one `RemoteError`, from which the token is struck."""
-    who = f"{repo} on {api.endpoint}"
-    try:
-        yield
-    except (httpx2.HTTPError, httpx2.InvalidURL, OfflineModeIsEnabled, RuntimeError, ValueError, KeyError) as error:
-        cause = _cause(error)
-        if isinstance(cause, HfHubHTTPError):
-            status = cause.response.status_code
-            default = "the server fails; push again later" if status >= 500 else "the server refuses"
-            what = f"{ANSWERS.get(status, default).format(owner=owner)} (HTTP {status}"
-            what += f": {cause.server_message})" if cause.server_message else ")"
-        elif isinstance(cause, OfflineModeIsEnabled):
-            what = "HF_HUB_OFFLINE is set; unset it to push"
-        elif isinstance(cause, httpx2.HTTPError | httpx2.InvalidURL):
-            what = f"out of reach ({cause}); check the connection and HF_ENDPOINT, then push again"
-        elif isinstance(cause, RuntimeError):
-            raise
-        else:
-            what = f"the server answers what the Hub would not ({cause}); check HF_ENDPOINT"
-        raise RemoteError(_clean(f"{who}: {what}", str(api.token))) from None
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The HTTP error at the bottom of one the library wrapped (`RuntimeError: Error while uploading …`), if any."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, httpx2.HTTPError):
-            return cause
-        cause = cause.__cause__
-    return error
-
-
-def _clean(text: str, token: str) -> str:
-    """The text as one line of bounded length, without the token or anything that looks like one."""
-    line = " ".join(text.replace(token, "***").split())
-    line = re.sub(r"\bhf_\w{8,}", "***", line)
-    return line if len(line) <= 500 else line[:499] + "…"
+    if remote.lfs is not None:
+        return bool(file.sha256 == remote.lfs.sha256)
+    content = (place / file.path).read_bytes()
+    return bool(hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == remote.blob_id)

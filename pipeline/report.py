@@ -1,7 +1,7 @@
 """What a command says on the terminal when it is done, and what a data folder holds."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,13 @@ from rich.table import Table
 
 from collectors.catalog import Catalog
 from collectors.errors import SourceError
-from pipeline.card import table
 from pipeline.collect import Collected
 from pipeline.export import Exported
 from pipeline.folder import manifest
+from pipeline.markdown import table
 from pipeline.mix import Mixed
 from pipeline.push import Published
+from pipeline.standing import File
 
 if TYPE_CHECKING:  # what judging needs is not loaded to print of other things
     from pipeline.judge.run import Judged
@@ -96,6 +97,13 @@ def published(name: str, done: "Published") -> None:
     """Where a mixture is published, and what had to be sent."""
     what = f"{len(done.uploaded)} of {len(done.files)} files written" if done.changed else "up to date"
     say(f"{name}: {done.where} ({what}{', private' if done.private else ''})")
+
+
+def listed(files: Sequence["File"]) -> None:
+    """The files that a push would publish, and how many bytes that is."""
+    for file in files:
+        say(f"{file.sha256}  {file.bytes:>15,}  {file.path}")
+    say(f"{len(files):,} files, {sum(file.bytes for file in files):,} bytes")
 
 
 def exported(done: "Exported") -> None:

@@ -1,42 +1,32 @@
 """The tree that is published of a mixture: Parquet shards, the card, and a manifest that names no machine.
 
-    data/train-00000-of-00002.parquet   README.md
-    data/holdout-00000-of-00001.parquet manifest.json
+    data/train-00000-of-00002.parquet     figures/composition.png   README.md
+    data/holdout-00000-of-00001.parquet                             manifest.json
 
 The same mixture gives the same bytes, whether the tree is staged for the Hub or written to a folder of one's own.
 """
 
-import hashlib
-import os
-import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from collectors.errors import ArtefactError, nearest
-from pipeline import folder, shards
-from pipeline.card import Credit, card, splits
+from pipeline import folder, parquet, shards
+from pipeline.card import DRAWN, FIGURE, Credit, card
+from pipeline.composition import drawn
+from pipeline.findings import found
+from pipeline.front_matter import splits
+from pipeline.licences import check, counted
+from pipeline.parquet import SHARD_BYTES
+from pipeline.rebuild import provenance
+from pipeline.standing import File, described, files, kept, stands, up_to_date
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of a tree's fingerprint: raised when the same mixture is to be published as other bytes."""
-
-SHARD_BYTES: Final = 300 * 2**20
-"""A Parquet shard is closed by the first row group that brings it to this many bytes."""
-
-GROUP_BYTES: Final = 32 * 2**20
-GROUP_ROWS: Final = 16_384
-"""A row group is closed at this many bytes in memory or rows, whichever comes first."""
-
-REPEATING: Final = ("lang", "task", "gen", "language", "license", "template", "source", "subset")
-"""Columns with few values: only these are dictionary-encoded, for a dictionary of texts costs and saves nothing."""
-
-OURS: Final = re.compile(r"(data/(train|holdout)-\d{5}(-of-\d{5})?\.parquet|README\.md|manifest\.json)")
-"""The files that writing a tree makes, while it is written and after."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,42 +65,82 @@ def finished(name: str, out: Path) -> Built:
 def tree(mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES) -> Path:
     """Write the tree of `mixture` to the folder `target`, unless it stands there already; the folder.
 
-    `target` appears whole or not at all. `credits` are what the card says of each source. Raises `ArtefactError` when
-    `target` holds anything but a tree written here before, or the mixture's files are not those of its manifest.
+    `target` appears whole or not at all; where only the card is out of date, the shards of the tree before are kept.
+    `credits` are what the card says of each source. Raises `ArtefactError` when `target` holds anything but a tree
+    written here before, or the mixture's files are not those of its manifest.
     """
     target = target.resolve()
-    named = mixture.manifest.get("counts", {}).get("source", {})
-    used = {name: credits[name] for name in sorted(named) if name in credits}
-    mark = folder.fingerprint(
-        version=VERSION,
-        shard_bytes=shard_bytes,
-        mixture=mixture.manifest,
-        credits={name: asdict(credit) for name, credit in used.items()},
-    )
+    plan = _Plan(mixture, credits, shard_bytes)
     with folder.writing(target):
-        if _stands(target, mark):
+        if stands(target, plan.mark):
             return target
-    schema = _checked(mixture)
     with folder.building(target) as part:
         (part / "data").mkdir()
-        files = []
-        for split in splits(mixture.manifest):
-            files += _write_split(part / "data", split, _groups(mixture.files(split), schema), schema, shard_bytes)
-            _same_rows(mixture, split, sum(entry["rows"] for entry in files if entry["split"] == split))
-        shown = without_paths(mixture.manifest)
-        text = card(shown, credits=used, licences=_licences(mixture), columns=_types(schema))
-        folder.write_text(part / "README.md", text)
-        files.append({"path": "README.md", **_digest(part / "README.md")})
-        folder.write_manifest(part, {**shown, "files": files, "tree": {"version": VERSION, "fingerprint": mark}})
+        plan.fill(part, kept(target, part, plan.data) or plan.shards(part / "data"))
     return target
 
 
-def contents(target: Path) -> list[Path]:
-    """The files of a tree, the manifest among them, as paths relative to it; `ArtefactError` when it is none."""
-    manifest = folder.manifest(target) or {}
-    if "tree" not in manifest:
-        raise ArtefactError(f"{target}: holds something else than a published mixture; name a new folder")
-    return [Path(entry["path"]) for entry in manifest["files"]] + [Path(folder.MANIFEST)]
+def listed(
+    mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES
+) -> list[File]:
+    """The files that `tree` would write to `target`, or that stand there; nothing stays written.
+
+    What is out of date or missing is encoded and dropped.
+    """
+    plan = _Plan(mixture, credits, shard_bytes)
+    if up_to_date(target, plan.mark):
+        return files(target)
+    with tempfile.TemporaryDirectory() as place:
+        plan.fill(Path(place), plan.shards(None))
+        return files(Path(place))
+
+
+class _Plan:
+    """What a tree is to hold: the marks it is known by, and its files as they are made."""
+
+    def __init__(self, mixture: Built, credits: Mapping[str, Credit], shard_bytes: int) -> None:
+        stated = {name: credit.stated for name, credit in credits.items()}
+        check(mixture.name, mixture.manifest, mixture.place, stated)
+        named = mixture.manifest.get("counts", {}).get("source", {})
+        self.mixture, self.shard_bytes = mixture, shard_bytes
+        self.credits = {name: credits[name] for name in sorted(named) if name in credits}
+        out = mixture.place.parent.parent
+        self.findings, self.origins = found(out, mixture.manifest), provenance(out, mixture.manifest)
+        self.data = folder.fingerprint(version=VERSION, shard_bytes=shard_bytes, mixture=mixture.manifest)
+        self.mark = folder.fingerprint(
+            data=self.data,
+            credits={name: asdict(credit) for name, credit in self.credits.items()},
+            findings=asdict(self.findings),
+            origins={name: asdict(one) for name, one in self.origins.items()},
+        )
+
+    def shards(self, data: Path | None) -> list[dict[str, Any]]:
+        """Write the shards of every split to the folder `data`, or nowhere; an entry of the manifest for each."""
+        _check(self.mixture)
+        entries = []
+        for split in splits(self.mixture.manifest):
+            written = _split(self.mixture, split, data, self.shard_bytes)
+            _same_rows(self.mixture, split, sum(entry["rows"] for entry in written))
+            entries += written
+        return entries
+
+    def fill(self, part: Path, entries: list[dict[str, Any]]) -> None:
+        """Write what stands beside the shards of these entries, the manifest last."""
+        shown = without_paths(self.mixture.manifest)
+        text = card(
+            shown,
+            credits=self.credits,
+            licences=counted(_paths(self.mixture)),
+            columns=_types(_schema(_paths(self.mixture)[0])),
+            findings=self.findings,
+            origins=self.origins,
+        )
+        for path, data in ((FIGURE, drawn(shown.get("counts", {}), DRAWN)), ("README.md", text.encode())):
+            (part / path).parent.mkdir(exist_ok=True)
+            (part / path).write_bytes(data)
+            entries = [*entries, {"path": path, **described(data)}]
+        marks = {"version": VERSION, "fingerprint": self.mark, "data": self.data}
+        folder.write_manifest(part, {**shown, "files": entries, "tree": marks})
 
 
 def without_paths(value: Any) -> Any:
@@ -124,58 +154,30 @@ def without_paths(value: Any) -> Any:
     return value
 
 
-def _stands(target: Path, mark: str) -> bool:
-    """Whether `target` is the tree of fingerprint `mark`; refuses to go on when something else would be lost."""
-    for beside in (target.with_name(target.name + ".part"), target.with_name(target.name + ".old")):
-        foreign = [name for name in _within(beside) if not OURS.fullmatch(name.as_posix())]
-        if foreign:
-            raise ArtefactError(f"{beside}: is in the way and holds {foreign[0]}; move it or name another folder")
-    folder.restore(target)
-    if not target.exists():
-        return False
-    if not target.is_dir():
-        raise ArtefactError(f"{target}: is a file; name a folder")
-    there = set(_within(target))
-    if not there:
-        return False
-    try:
-        strangers = there - set(contents(target))
-    except (KeyError, TypeError, ArtefactError):
-        strangers = there
-    if strangers:
-        name = sorted(strangers)[0]
-        raise ArtefactError(f"{target}: holds {name}, which no published mixture has written; name a new folder")
-    manifest = folder.manifest(target) or {}
-    whole = all(
-        (target / entry["path"]).is_file() and (target / entry["path"]).stat().st_size == entry["bytes"]
-        for entry in manifest["files"]
-    )
-    return whole and manifest["tree"].get("fingerprint") == mark
+def _paths(mixture: Built) -> list[Path]:
+    return [path for split in splits(mixture.manifest) for path in mixture.files(split)]
 
 
-def _within(place: Path) -> list[Path]:
-    """The files below a folder, relative to it; none when it is not there."""
-    return sorted(path.relative_to(place) for path in place.rglob("*") if path.is_symlink() or not path.is_dir())
-
-
-def _checked(mixture: Built) -> pa.Schema:
-    """The schema a mixture is published with, after each of its files was found to be the one of the manifest."""
+def _check(mixture: Built) -> None:
+    """See to it that each of a mixture's files is the one of its manifest, and that they have the same columns."""
     again = f"{mixture.place}: run make mix MIX={mixture.name} again"
     digests = {PurePosixPath(entry["path"]).name: entry.get("sha256") for entry in mixture.manifest["files"]}
-    schema: pa.Schema | None = None
-    for path in [path for split in splits(mixture.manifest) for path in mixture.files(split)]:
+    paths = _paths(mixture)
+    if not paths:
+        raise ArtefactError(f"{again}: it holds no rows")
+    for path in paths:
         if not path.is_file():
             raise ArtefactError(f"{again}: {path.name} is missing")
-        if digests[path.name] not in (None, _digest(path)["sha256"]):
+        if digests[path.name] not in (None, shards.digest(path)):
             raise ArtefactError(f"{again}: {path.name} is not the file its manifest names")
-        with pa.memory_map(str(path)) as source:
-            found = _plain(pa.ipc.open_file(source).schema)
-        schema = schema or found
-        if found.names != schema.names:
+        if _schema(path).names != _schema(paths[0]).names:
             raise ArtefactError(f"{again}: {path.name} has other columns than the files before it")
-    if schema is None:
-        raise ArtefactError(f"{again}: it holds no rows")
-    return schema
+
+
+def _schema(path: Path) -> pa.Schema:
+    """The schema that an Arrow file is published with."""
+    with pa.memory_map(str(path)) as source:
+        return _plain(pa.ipc.open_file(source).schema)
 
 
 def _same_rows(mixture: Built, split: str, rows: int) -> None:
@@ -197,61 +199,17 @@ def _types(schema: pa.Schema) -> dict[str, str]:
     return {field.name: str(field.type).replace("large_string", "string") for field in schema}
 
 
-def _groups(paths: list[Path], schema: pa.Schema) -> Iterator[pa.Table]:
-    """The rows of Arrow files as tables of about `GROUP_BYTES` or `GROUP_ROWS`, cut by the rows alone."""
-    for path in paths:
-        for batch in shards.batches(path):
-            rows = batch.num_rows
-            pieces = max(1, -(-batch.nbytes // GROUP_BYTES), -(-rows // GROUP_ROWS))
-            step = max(1, -(-rows // pieces))
-            for start in range(0, rows, step):
-                yield pa.Table.from_batches([batch.slice(start, step)]).cast(schema)
+def _split(mixture: Built, split: str, data: Path | None, shard_bytes: int) -> list[dict[str, Any]]:
+    """Write the shards of a split to the folder `data`, or nowhere; an entry of the manifest for each."""
 
+    def at(place: int) -> Path | None:
+        return None if data is None else data / f"{split}-{place:05d}.parquet"
 
-def _write_split(
-    data: Path, split: str, groups: Iterator[pa.Table], schema: pa.Schema, shard_bytes: int
-) -> list[dict[str, Any]]:
-    """Write row groups to shards of `shard_bytes`; an entry of the manifest for each."""
-    written: list[tuple[Path, int]] = []
-    group = next(groups, None)
-    while group is not None:
-        path, rows = data / f"{split}-{len(written):05d}.parquet", 0
-        with path.open("wb") as handle:
-            dictionaries = [name for name in schema.names if name in REPEATING]
-            # Without the Arrow schema in the footer, every reader sees plain strings, whatever their width here.
-            with pq.ParquetWriter(
-                handle, schema, compression="zstd", compression_level=3, use_dictionary=dictionaries, store_schema=False
-            ) as writer:
-                while group is not None and (rows == 0 or handle.tell() < shard_bytes):
-                    writer.write_table(group, row_group_size=max(1, group.num_rows))
-                    rows += group.num_rows
-                    group = next(groups, None)
-            handle.flush()
-            os.fsync(handle.fileno())
-        written.append((path, rows))
-    return [_named(path, split, place, len(written), rows) for place, (path, rows) in enumerate(written)]
-
-
-def _named(path: Path, split: str, place: int, whole: int, rows: int) -> dict[str, Any]:
-    final = path.rename(path.with_name(f"{split}-{place:05d}-of-{whole:05d}.parquet"))
-    return {"path": f"data/{final.name}", "split": split, "rows": rows, **_digest(final)}
-
-
-def _digest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as handle:
-        return {"bytes": os.fstat(handle.fileno()).st_size, "sha256": hashlib.file_digest(handle, "sha256").hexdigest()}
-
-
-def _licences(mixture: Built) -> dict[str, dict[str, int]]:
-    """Rows of each licence by source, counted over the rows themselves: a source may hold files of several licences."""
-    pairs: Counter[tuple[str, str]] = Counter()
-    for path in [path for split in splits(mixture.manifest) for path in mixture.files(split)]:
-        for batch in shards.batches(path, ["source", "license"]):
-            plain = pa.Table.from_batches([batch]).cast(_plain(batch.schema))
-            found = plain.group_by(["license", "source"]).aggregate([([], "count_all")])
-            for row in found.to_pylist():
-                pairs[row["license"], row["source"]] += row["count_all"]
-    licences: dict[str, dict[str, int]] = {}
-    for (licence, source), rows in sorted(pairs.items()):
-        licences.setdefault(licence, {})[source] = rows
-    return licences
+    written = parquet.write(mixture.files(split), _schema(_paths(mixture)[0]), at, shard_bytes)
+    entries = []
+    for place, shard in enumerate(written):
+        name = f"{split}-{place:05d}-of-{len(written):05d}.parquet"
+        if (path := at(place)) is not None:
+            path.rename(path.with_name(name))
+        entries.append({"path": f"data/{name}", "split": split, **asdict(shard)})
+    return entries

@@ -9,6 +9,7 @@ Every request is recorded, and any one of them can be made to fail:
         hub.fail("POST", "/commit/", status=500)          # the next commit is refused
         hub.fail("PUT", "/lfs/", cut=True, after=1)       # the second upload is cut on the wire
         hub.fail("GET", "/resolve/", sent=100)            # a download is cut after 100 bytes
+        hub.fail(after=7, times=1000, cut=True)           # nobody is there any more after seven requests
         ...
         assert hub.files("me/data")["README.md"].startswith(b"---")
 
@@ -31,7 +32,8 @@ import yaml
 
 TOKEN = "hf_writer_of_this_double"  # known to no server but this one
 READER = "hf_reader_of_this_double"  # without write access to anything
-GIT_ATTRIBUTES = b"*.parquet filter=lfs diff=lfs merge=lfs -text\n"
+LARGE = (".parquet", ".png")  # of those that the Hub's own .gitattributes name
+GIT_ATTRIBUTES = "".join(f"*{end} filter=lfs diff=lfs merge=lfs -text\n" for end in LARGE).encode()
 LFS_ABOVE = 10 * 2**20  # bytes from which any file is kept as a large object
 
 
@@ -114,7 +116,7 @@ class Request:
 
 @dataclass
 class Failure:
-    """A request that is to fail: the first of `method` whose path holds `path`, after `after` that are let through."""
+    """A request that is to fail: the first of `method` ("": any) whose path holds `path`, after `after` let through."""
 
     method: str
     path: str
@@ -128,6 +130,7 @@ class Failure:
     sent: int | None
     body: bytes | None
     seen: threading.Event | None
+    also: Callable[[], None] | None
 
 
 class Refusal(Exception):
@@ -155,6 +158,7 @@ class Hub:
         self.writes = {TOKEN: {"me", "team"}, READER: set[str]()}
         self.requests: list[Request] = []
         self.failures: list[Failure] = []
+        self.again: list[str] = []  # the large objects that were sent though they had arrived
         self.mutex = threading.RLock()
 
     def __enter__(self) -> Self:
@@ -171,8 +175,8 @@ class Hub:
 
     def fail(
         self,
-        method: str,
-        path: str,
+        method: str = "",
+        path: str = "",
         *,
         status: int = 500,
         message: str = "it went wrong",
@@ -184,14 +188,17 @@ class Hub:
         sent: int | None = None,
         body: bytes | None = None,
         seen: threading.Event | None = None,
+        also: Callable[[], None] | None = None,
     ) -> None:
         """Have requests fail with `status`, or by a cut connection; `late` ones are carried out, then fail.
 
         With `sent` the right answer is cut after so many bytes of its body; with `body` other bytes stand in it.
-        `seen` is set when such a request has arrived.
+        `seen` is set when such a request has arrived, and `also` called before it fails.
         """
-        headers = headers or {}
-        self.failures.append(Failure(method, path, status, message, cut, after, times, late, headers, sent, body, seen))
+        headers, told = headers or {}, (seen, also)
+        self.failures.append(
+            Failure(method, path, status, message, cut, after, times, late, headers, sent, body, *told)
+        )
 
     def calls(self, method: str | None = None) -> list[str]:
         """The requests so far as `METHOD /path`, without queries."""
@@ -214,7 +221,7 @@ class Hub:
     def due(self, method: str, path: str) -> Failure | None:
         """The failure this request is to meet, if any; counts it."""
         for failure in self.failures:
-            if failure.method == method and failure.path in path:
+            if failure.method in ("", method) and failure.path in path:
                 if failure.after:
                     failure.after -= 1
                 elif failure.times:
@@ -236,7 +243,7 @@ class Hub:
 
 
 def _is_large(path: str, size: int) -> bool:
-    return path.endswith(".parquet") or size > LFS_ABOVE
+    return path.endswith(LARGE) or size > LFS_ABOVE
 
 
 @dataclass(frozen=True)
@@ -375,6 +382,8 @@ def lfs_put(call: Call) -> Answer:
         raise Refusal(400, f"{len(call.body)} bytes arrived, {size} were announced")
     if found != call["oid"]:
         raise Refusal(400, f"sha256 {found} arrived, {call['oid']} was announced")
+    if found in repo.objects:
+        call.hub.again.append(found)
     repo.objects[found] = call.body
     return Answer(headers={"ETag": f'"{found}"'})
 
@@ -475,6 +484,7 @@ ROUTES: list[tuple[str, str, Callable[[Call], Answer]]] = [
 def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # else a body waits 40 ms for the head before it to be acknowledged
 
         def handle_any(self) -> None:
             body, path = b"".join(self._body()), urlsplit(self.path).path
@@ -523,6 +533,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
             raise Refusal(404, f"no such route: {self.command} {path}")
 
         def _fail(self, failure: Failure) -> None:
+            if failure.also:
+                failure.also()
             if failure.cut:
                 self.close_connection = True
             else:

@@ -81,7 +81,7 @@ def dry() -> tuple[str, dict[str, str]]:
 
 # What a user may well have in the environment, and what of it must not reach a command.
 STRAY = ["FROM", "OUT", "LANG", "DATA", "SOURCES", "LIMIT", "MIX", "RECIPE", "BASE", "REPO", "TO", "PUBLIC", "WORKERS"]
-STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "ROW"]
+STRAY += ["SUITES", "SUITE", "ENGINE", "ADDRESS", "OFFLINE", "STRICT", "ROW", "A", "B", "JSON"]
 STRAY += [
     "SOURCE",
     "FORMAT",

@@ -2,14 +2,18 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-from pipeline.card import LANGUAGES, hub_licence, table
+from pipeline.front_matter import LANGUAGES, hub_licence
+from pipeline.licences import section
+from pipeline.markdown import table
 from train.mixture import Mixture
 from train.recipe import TINY, Recipe
 from train.tiny import HONESTY
+
+LICENCES: Final = "The rows it was trained on, by licence; the licence of the base holds beside theirs."
 
 
 def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], held_out: list[float]) -> str:
@@ -32,16 +36,13 @@ def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], hel
             ("held-out loss before", f"{held_out[0]:.4f} nats a token ({parts['holdout']['encoded']:,} rows)"),
             ("held-out loss after", f"{held_out[-1]:.4f} nats a token"),
         ]
-    licences = table(("licence", "rows"), sorted(mixture.counts.get("license", {}).items()))
     sections = [
         f"---\n{front}---",
         f"# {name}",
         *([HONESTY] if recipe.base == TINY else []),
         "An adapter trained by Suri.",
         table(("", ""), facts),
-        "## Licences",
-        "Licences of the rows it was trained on; the licence of the base holds beside them.",
-        licences,
+        section(LICENCES, mixture.licensed, mixture.policy),
         "## Use",
         _use(recipe),
     ]

@@ -1,10 +1,12 @@
-"""A mixture as `mix` leaves it, of rows written out by the test, and what its sources are credited with."""
+"""A mixture as `mix` leaves it, of rows written out by the test, what its sources are credited with, and trees read."""
 
+import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline import folder, shards
 from pipeline.card import Credit
@@ -15,6 +17,8 @@ CREDITS = {
         about="52 thousand English instructions.",
         homepage="https://example.org/alpaca",
         terms=("non-commercial", "openai-output"),
+        citation="@misc{alpaca,\n  title = {{Stanford Alpaca}}\n}",
+        entry="cd" * 32,
     ),
     "belle": Credit(title="BELLE", about="Chinese instructions | dialogues.", homepage="https://example.org/belle"),
 }
@@ -108,3 +112,43 @@ def mixture(
         }
         folder.write_manifest(part, manifest | more)
     return place
+
+
+def judged(out: Path, source: str, *, records: int, fingerprint: str = "ab" * 32, **more: Any) -> None:
+    """What `judge` leaves of a source, but for its shards; by default of the records that `mixture` is made of."""
+    place = out / "verdicts" / source
+    place.mkdir(parents=True)
+    told = {
+        "source": source,
+        "records": records,
+        "records_fingerprint": fingerprint,
+        "leaks": {},
+        "clustered": {"request": 0, "row": 0},
+        "suites": [],
+        "fingerprint": "ef" * 32,
+    }
+    folder.write_manifest(place, told | more)
+
+
+def collected(out: Path, source: str, **more: Any) -> None:
+    """What `corpus` leaves of a source, but for its shards."""
+    place = out / "records" / source
+    place.mkdir(parents=True)
+    told = {"source": source, "fingerprint": "ab" * 32, "origins": [], "limit": None, "files": []}
+    folder.write_manifest(place, told | more)
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def content(place: Path) -> dict[str, bytes]:
+    """The files of a folder by their paths in it."""
+    files = [path for path in sorted(place.rglob("*")) if path.is_file()]
+    return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+
+
+def rows_of(place: Path, split: str) -> list[dict[str, Any]]:
+    """The rows of a split of a tree, in their order."""
+    files = sorted((place / "data").glob(f"{split}-*.parquet"))
+    return [found for file in files for found in pq.ParquetFile(file).read().to_pylist()]
