@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from collectors.catalog import built_name
+from collectors.catalog import built_name, load
 from collectors.commands import application
 from collectors.commands import run as run_command
 
@@ -44,11 +44,12 @@ def _run(
 
     Tokens are kept in OUT/tokens/. A run that is finished and would come out the same is left alone.
     """
+    from pipeline.licences import stated
     from train import mixture
     from train import recipe as recipes
 
     chosen = recipes.load(recipe or ("lora" if base else "demo"), base=base, settings=settings or ())
-    mixed = mixture.find(out, built_name(mix))
+    mixed = mixture.find(out, built_name(mix), stated(load()))
     _quiet()
     from train import run  # seconds of imports, so only once the small mistakes are told
 

@@ -1,0 +1,1 @@
+"""What two mixtures, or two corpora, do not have in common."""
