@@ -19,7 +19,6 @@ import json
 import os
 import platform
 import re
-import resource
 import subprocess
 import sys
 import tarfile
@@ -40,7 +39,7 @@ from collectors.files import RawFile, claimed
 from pipeline.collect import SAMPLES
 
 SURI = """
-import json, shutil, sys, time
+import json, resource, shutil, sys, time
 from pathlib import Path
 from collectors.catalog import load
 from pipeline.collect import collecting
@@ -55,6 +54,8 @@ if __name__ == "__main__":
             begin = time.monotonic()
             (done,) = collecting(catalog, [name], Path(raw), Path(out), engine)
             print(json.dumps([time.monotonic() - begin, done.manifest["raw_rows"]]), flush=True)
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    print(max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1e3)
 """
 
 LOOP = """
@@ -434,8 +435,8 @@ def main() -> None:
                 others = [median(one[2][peer] for one in rounds if one[2]) for peer in (0, 1) if rounds[0][2]]
                 cells += [f"{others[0] / seconds:.1f}", f"{others[1] / seconds:.2f}"] if others else ["", ""]
                 print("| " + " | ".join(cells) + " |", flush=True)
-            job.stdin.close()  # type: ignore[union-attr]  # it is a pipe
-    print(f"\npeak of any one process: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3:,.0f} MB")
+            peak = job.communicate()[0]
+    print(f"\npeak of any one of Suri's processes: {float(peak):,.0f} MB")
 
 
 if __name__ == "__main__":
