@@ -10,7 +10,7 @@ from collectors.citation import Citation
 from collectors.errors import CatalogError, nearest
 from collectors.licences import Licence, Term
 from collectors.mixture import Mixture
-from collectors.nesting import written_out
+from collectors.nesting import Known, written_out
 from collectors.nodes import Node, parsed, read_yaml
 from collectors.origin import Origin, choices
 from collectors.suites import Suite
@@ -146,8 +146,12 @@ class Catalog(Node):
         return self
 
     def _written_out(self, name: str, mixture: Mixture) -> Mixture:
-        tags = {name: source.tags for name, source in self.sources.items()}
-        return written_out(name, mixture, tags, self._mixture)
+        known = Known(
+            sources={name: source.tags for name, source in self.sources.items()},
+            benchmarks=frozenset(name for name, source in self.sources.items() if source.evaluation),
+            find=self._mixture,
+        )
+        return written_out(name, mixture, known)
 
     def _mixture(self, name: str) -> Mixture:
         """A mixture as it is written, by its name or the path of its file."""

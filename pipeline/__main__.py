@@ -360,6 +360,14 @@ def compare(
 
 
 @app.command()
+def schema() -> None:
+    """Print the JSON schema of a mixture file, as docs/mixture.schema.json has it, for editors."""
+    from collectors.mixture import schema as of_mixture
+
+    print(of_mixture())
+
+
+@app.command()
 def show(out: Out = Path("data")) -> None:
     """Print what the data folder holds: corpus, mixtures, runs and published trees."""
     from pipeline.report import inventory

@@ -1,11 +1,14 @@
 """The books of a mixture: what its manifest tells of records taken and left out, and that these figures agree."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from collectors.licences import Key, summary
 from collectors.mixture import Mixture
 from pipeline.keys import Keys
+from pipeline.licences import with_terms
 from pipeline.selection import TAKEN, Selection, left_out
 from pipeline.wording import COUNTED, Worded
 
@@ -13,13 +16,19 @@ Manifest = dict[str, Any]
 
 
 def books(
-    mixture: Mixture, known: Keys, selection: Selection, worded: Sequence[Worded], benchmarks: Collection[str]
+    mixture: Mixture,
+    known: Keys,
+    selection: Selection,
+    worded: Sequence[Worded],
+    benchmarks: Collection[str],
+    sources: Mapping[str, Key],
 ) -> Manifest:
     """What a manifest tells of the records taken and left out, and of the rows made of them.
 
-    `benchmarks` are the sources that are marked as evaluation as a whole.
+    `benchmarks` are the sources that are marked as evaluation as a whole, `sources` has their licences and terms.
     """
     parts: list[Manifest] = []
+    licences: dict[str, Counter[str]] = {}
     for number, (part, span) in enumerate(zip(mixture.parts, known.parts, strict=True)):
         verdict = selection.verdict[span]
         parts.append(
@@ -35,14 +44,21 @@ def books(
                 "templates": _merged(one.counts["template"] for one in worded if one.part == number),
             }
         )
+        for one in worded:
+            if one.part == number:
+                for license, rows in one.counts["license"].items():
+                    licences.setdefault(license, Counter())[part.source] += rows
     holdout = sum(part["holdout"] for part in parts)
     return {
         "rows": {"train": sum(part["rows"] for part in parts) - holdout, "holdout": holdout},
         "candidates": sum(part["candidates"] for part in parts),
         "taken": sum(part["taken"] for part in parts),
         "left_out": _merged(part["left_out"] for part in parts),
+        "shortfalls": [asdict(one) for one in selection.shortfalls],
+        "unrepeated": selection.unrepeated,
         "unused_rationales": sum(one.unused_rationales for one in worded),
         "counts": {name: _merged(one.counts[name] for one in worded) for name in COUNTED if name != "template"},
+        "licences": summary(with_terms(licences, sources)),
         "parts": parts,
     }
 

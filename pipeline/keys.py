@@ -1,12 +1,13 @@
 """What a mixture decides by: the ids, the lineage and the tags of records, without their text.
 
-A record costs 22 bytes here once it is read, so that ten million of them are decided on in one process.
+A record costs 22 bytes here once it is read, so that ten million of them are decided on in one process; what policies
+and quotas ask for beside comes to 8 for near-duplicates, 16 for requests, 4 for lengths and 1 for each other policy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +18,26 @@ from collectors.errors import ArtefactError
 from collectors.globs import first_mark
 from collectors.mixture import Part
 from collectors.record import SCHEMA, keyed
-from pipeline import shards
+from pipeline import candidates, counts, shards
+from pipeline.candidates import Asked
 from pipeline.engine import Engine
+from pipeline.judge.read import verdicts
 
+Flags = candidates.Flags
+Marks = candidates.Marks
 Numbers = npt.NDArray[np.uint32]
 Halves = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
-Marks = list[tuple[str, bool]]
+
+FURTHER: Final[dict[str, tuple[tuple[int, ...], str]]] = {
+    "licence": ((), "?"),
+    "leak": ((), "?"),
+    "flag": ((), "?"),
+    "prompts": ((2,), "u8"),
+    "near": ((), "u8"),
+    "characters": ((), "u4"),
+    "tokens": ((), "u4"),
+}
+"""Shape and type, of one record, of what is known only where it is asked for."""
 
 DRAWN_AT_ONCE: Final = 1 << 18
 """Ids turned back into text at a time, which bounds the memory of a draw."""
@@ -37,6 +51,10 @@ class Keys:
     of part, subset, row and part of the row, which does not depend on how records are cut into shards. `admitted` says
     whether the part's `where` lets the record in, `evaluation` whether its file is marked as part of a benchmark.
     `parts` are the entries of each part, `pieces` those of each shard with the number of its part.
+
+    The others are None where nothing asks for them: whether the mixture's policies refuse the record for its `licence`,
+    a `leak` or a `flag`; `prompts`, the halves of the hash of its request; `near`, the key by which near-duplicates are
+    known (both 0 where the source is not judged); its `characters` and `tokens`.
     """
 
     ids: Halves
@@ -45,27 +63,38 @@ class Keys:
     evaluation: Flags
     parts: tuple[slice, ...]
     pieces: tuple[tuple[int, Path, slice], ...]
+    licence: Flags | None = None
+    leak: Flags | None = None
+    flag: Flags | None = None
+    prompts: Halves | None = None
+    near: Halves | None = None
+    characters: Numbers | None = None
+    tokens: Numbers | None = None
 
 
 def read(
-    parts: Sequence[Part], marks: Sequence[Marks], folders: Sequence[Path], records: Sequence[int], engine: Engine
+    parts: Sequence[Part],
+    marks: Sequence[Marks],
+    folders: Sequence[Path],
+    records: Sequence[int],
+    engine: Engine,
+    asked: Sequence[Asked] | None = None,
 ) -> Keys:
     """The keys of the records in `folders`, one a part, with as many `records` as their manifests tell of.
 
-    `marks` are the globs of each part's source, as `Source.marked` has them.
+    `marks` are the globs of each part's source, as `Source.marked` has them; `asked` is what else is asked of each
+    part's records, without it only their `where`, of the record alone.
 
     Raises `ArtefactError` when a shard cannot be read or a folder holds other numbers of records.
     """
     listed = [shards.paths(folder) for folder in folders]
-    jobs = [
-        (path, part.where.allowed(), globs)
-        for part, globs, paths in zip(parts, marks, listed, strict=True)
-        for path in paths
-    ]
+    wanted = asked if asked is not None else _plain(parts, marks)
+    jobs = [(path, one) for one, paths in zip(wanted, listed, strict=True) for path in paths]
     results = engine.map(_read, jobs)
     total = sum(records)
     ids, age = np.empty((total, 2), np.uint64), np.empty(total, np.uint32)
     admitted, evaluation = np.empty(total, np.bool_), np.empty(total, np.bool_)
+    further: dict[str, npt.NDArray[Any]] = {}
     spans, pieces, start = [], [], 0
     for number, (folder, paths, count) in enumerate(zip(folders, listed, records, strict=True)):
         found = [next(results) for _ in paths]
@@ -80,16 +109,32 @@ def read(
             np.concatenate([shard.ids for shard in found], out=ids[span])
             np.concatenate([shard.admitted for shard in found], out=admitted[span])
             np.concatenate([shard.evaluation for shard in found], out=evaluation[span])
+            for name in found[0].further:
+                shape, kind = FURTHER[name]
+                whole = further.setdefault(name, np.zeros((total, *shape), kind))
+                np.concatenate([shard.further[name] for shard in found], out=whole[span])
         for path, shard in zip(paths, found, strict=True):
             pieces.append((number, path, slice(start, start + len(shard.row))))
             start += len(shard.row)
         spans.append(span)
-    return Keys(ids=ids, age=age, admitted=admitted, evaluation=evaluation, parts=tuple(spans), pieces=tuple(pieces))
+    return Keys(
+        ids=ids,
+        age=age,
+        admitted=admitted,
+        evaluation=evaluation,
+        parts=tuple(spans),
+        pieces=tuple(pieces),
+        **further,
+    )
+
+
+def _plain(parts: Sequence[Part], marks: Sequence[Marks]) -> list[Asked]:
+    return [Asked(where=part.where, marks=globs) for part, globs in zip(parts, marks, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """The keys of one shard; `subset` is a place in `subsets`."""
+    """The keys of one shard; `subset` is a place in `subsets`, `further` has arrays as `FURTHER` tells of them."""
 
     ids: Halves
     subsets: list[str]
@@ -98,11 +143,23 @@ class _Shard:
     part: npt.NDArray[np.uint16]
     admitted: Flags
     evaluation: Flags
+    further: dict[str, npt.NDArray[Any]]
 
 
-def of(parts: Sequence[Part], marks: Sequence[Marks], frames: Sequence[pl.DataFrame]) -> Keys:
-    """The keys of some records of each part, as `read` has those of all: frames of id, lineage and tags, one a part."""
-    found = [_keys(frame, part.where.allowed(), globs) for part, globs, frame in zip(parts, marks, frames, strict=True)]
+def of(
+    parts: Sequence[Part],
+    marks: Sequence[Marks],
+    frames: Sequence[pl.DataFrame],
+    asked: Sequence[Asked] | None = None,
+) -> Keys:
+    """The keys of some records of each part, as `read` has those of all: frames of id, lineage and tags, one a part.
+
+    A frame has the columns that are asked for, of the record and of the verdict; a key of `where` that it has no column
+    for asks nothing.
+    """
+    wanted = asked if asked is not None else _plain(parts, marks)
+    found = [_keys(frame, one) for one, frame in zip(wanted, frames, strict=True)]
+    names = list(dict.fromkeys(name for one in found for name in one.further))
     starts = [0, *np.cumsum([len(one.row) for one in found]).tolist()]
     return Keys(
         ids=np.concatenate([one.ids for one in found]),
@@ -111,13 +168,32 @@ def of(parts: Sequence[Part], marks: Sequence[Marks], frames: Sequence[pl.DataFr
         evaluation=np.concatenate([one.evaluation for one in found]),
         parts=tuple(map(slice, starts, starts[1:])),
         pieces=(),
+        **{
+            name: np.concatenate(
+                [one.further.get(name, np.zeros((len(one.row), *FURTHER[name][0]), FURTHER[name][1])) for one in found]
+            )
+            for name in names
+        },
     )
 
 
-def _read(piece: tuple[Path, dict[str, list[str]], Marks]) -> _Shard:
+def _read(piece: tuple[Path, Asked]) -> _Shard:
     """The keys of one shard."""
-    path, where, marks = piece
-    return _keys(columns(path, ["id", "subset", "row", "part", *where]), where, marks)
+    path, asked = piece
+    records = columns(path, list(dict.fromkeys(["id", "subset", "row", "part", *asked.columns])))
+    if asked.judged is not None and asked.verdicts:
+        beside = verdicts(*asked.judged, path.name, asked.verdicts)
+        if beside.height != records.height:
+            out, source = asked.judged
+            raise ArtefactError(
+                f"{out / 'verdicts' / source / path.name}: judges {beside.height:,} records of {records.height:,}; "
+                "run make judge"
+            )
+        records = records.with_columns(beside.get_columns())
+    found = _keys(records, asked)
+    if asked.counts is not None:
+        found.further["tokens"] = counts.read(asked.counts, path.name)
+    return found
 
 
 def admitted(where: dict[str, list[str]]) -> pl.Expr:
@@ -126,28 +202,44 @@ def admitted(where: dict[str, list[str]]) -> pl.Expr:
     return pl.all_horizontal(pl.repeat(True, pl.len()), *admits)
 
 
-def _keys(records: pl.DataFrame, where: dict[str, list[str]], marks: Marks) -> _Shard:
+def _keys(records: pl.DataFrame, asked: Asked) -> _Shard:
     """The keys of some records of one part."""
-    digits = pl.col("id").str.decode("hex")
-    frame = records.select(
-        "subset",
-        "row",
-        "part",
-        high=digits.bin.slice(0, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
-        low=digits.bin.slice(8, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big"),
-        place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1,
-        admitted=admitted(where),
-    )
+    frame = records.select("subset", "row", "part", place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1)
     subsets, place = frame["subset"].unique().sort().to_list(), frame["place"].to_numpy()
     return _Shard(
-        ids=frame.select("high", "low").to_numpy(),
+        ids=halves(records, "id"),
         subsets=subsets,
         subset=place,
         row=frame["row"].to_numpy(),
         part=frame["part"].to_numpy(),
-        admitted=frame["admitted"].to_numpy(),
-        evaluation=np.array([first_mark(subset, marks) for subset in subsets], np.bool_)[place],
+        admitted=candidates.admitted(asked.where, records),
+        evaluation=np.array([first_mark(subset, asked.marks) for subset in subsets], np.bool_)[place],
+        further=_further(records, asked),
     )
+
+
+def halves(records: pl.DataFrame, name: str) -> Halves:
+    """A column of 32 hexadecimal digits as the upper and the lower half of each."""
+    digits = pl.col(name).str.decode("hex")
+    places = {"high": 0, "low": 8}
+    return records.select(
+        digits.bin.slice(place, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big").alias(half)
+        for half, place in places.items()
+    ).to_numpy()
+
+
+def _further(records: pl.DataFrame, asked: Asked) -> dict[str, npt.NDArray[Any]]:
+    """What is known of some records only where it is asked for."""
+    found: dict[str, npt.NDArray[Any]] = dict(candidates.refused(records, asked))
+    if asked.prompts and "prompt_id" in records.columns:
+        found["prompts"] = halves(records, "prompt_id")
+    if asked.notion and (name := f"{asked.notion}_key") in records.columns:
+        found["near"] = records[name].to_numpy()
+    if asked.characters:
+        from pipeline.judge.rows import characters  # loads all of judging, which few mixtures want
+
+        found["characters"] = records.select(characters(candidates.TEXTS)).to_series().to_numpy()
+    return found
 
 
 def _ages(of_part: Sequence[_Shard]) -> Numbers:

@@ -5,8 +5,8 @@ are worded and written aside, and the mixture's shards are gathered from those (
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,18 +14,23 @@ import numpy as np
 
 from collectors.catalog import Catalog, Source
 from collectors.errors import ArtefactError
+from collectors.licences import Key
 from collectors.mixture import Mixture
 from collectors.record import SCHEMA_NUMBER
 from pipeline import folder, keys
+from pipeline.applied import Applied, applied, line
 from pipeline.books import Manifest, books, close
+from pipeline.counts import Counter, counted, counter
 from pipeline.engine import Engine
-from pipeline.selection import Order, order, seed_of, select
+from pipeline.holdout import HOLDOUT
+from pipeline.licences import stated
+from pipeline.selection import Order, Selection, order, seed_of, select
 from pipeline.shards import ROWS
 from pipeline.wording import Gathering, Worded, Wording, gather, word
 from templates import template
 from templates.suffix import suffixed, suffixes
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of every mixture's fingerprint: raised when this stage makes other rows of the same records."""
 
 
@@ -39,62 +44,117 @@ class Mixed:
 
     @property
     def warnings(self) -> list[str]:
-        """One line for each part that gave no rows, and for each that gave records of benchmarks."""
+        """A line each: policies not applied, quotas not met, parts that gave no rows, and records of benchmarks."""
+        gaps = self.manifest.get("not_applied")
+        said = [line(gaps)] if gaps else []
+        for one in self.manifest.get("shortfalls", []):
+            given, asked = f"{one['given']:,} {one['unit']}", f"{one['asked']:,}"
+            why = "near-duplicates stay together" if one["part"] == HOLDOUT else "there are no more"
+            said.append(f"{one['part']} gives {given} of the {asked} asked for; {why}")
         parts = self.manifest["parts"]
-        return [
-            f"mixture {self.manifest['mixture']}: {part['source']} gives no rows: "
-            + ", ".join(
-                [
-                    f"{part['candidates']:,} records",
-                    *(f"{rows:,} left out as {reason}" for reason, rows in part["left_out"].items()),
-                ]
-            )
-            for part in parts
-            if not part["rows"]
-        ] + [
-            f"mixture {self.manifest['mixture']}: {part['source']} gives {part['evaluation']:,} records of benchmarks; "
-            "a model that is trained on them must not be scored on them"
+        for part in parts:
+            if not part["rows"]:
+                losses = [f"{rows:,} left out as {reason}" for reason, rows in part["left_out"].items()]
+                losses = [f"{part['candidates']:,} records", *losses]
+                said.append(f"{part['source']} gives no rows: {', '.join(losses)}")
+        said += [
+            f"{part['source']} gives {part['evaluation']:,} records of benchmarks; a model that is trained on them "
+            "must not be scored on them"
             for part in parts
             if part.get("evaluation")
         ]
+        return [f"mixture {self.manifest['mixture']}: {one}" for one in said]
 
 
-def mix(catalog: Catalog, name: str, out: Path, engine: Engine) -> Mixed:
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A mixture that can be decided on: its parts written out, their sources and records, what is asked of them."""
+
+    name: str
+    mixture: Mixture
+    sources: list[Source]
+    folders: list[Path]
+    records: dict[str, Manifest]
+    """The manifests of the records by source."""
+    applied: Applied
+    counter: Counter | None
+    """What tokens are counted by, where any are."""
+    out: Path
+
+    def decide(self, engine: Engine) -> tuple[keys.Keys, Selection]:
+        """The keys of all records, and which of them are taken; raises what `keys.read` and `select` do."""
+        asked = self.applied.asked
+        if self.counter is not None:
+            measured = {part.source for part in self.mixture.parts if self.mixture.measures(part, "tokens")}
+            places = {source: counted(self.counter, source, self.out, engine) for source in sorted(measured)}
+            parts = zip(asked, self.mixture.parts, strict=True)
+            asked = [replace(one, counts=places.get(part.source)) for one, part in parts]
+        known = keys.read(
+            self.mixture.parts,
+            [source.marked for source in self.sources],
+            self.folders,
+            [self.records[part.source]["records"] for part in self.mixture.parts],
+            engine,
+            asked,
+        )
+        return known, select(self.name, self.mixture, known, self.applied.pairs)
+
+
+def ready(catalog: Catalog, name: str, out: Path) -> Ready:
+    """The mixture `name` (of the catalog, or the path of a mixture file), whose sources are built in `out`.
+
+    Raises `CatalogError` for an unknown mixture, flag or evaluation set, `ArtefactError` for sources that are not
+    built, and what `counts.counter` does for a tokenizer that is not there.
+    """
+    name, mixture = catalog.mixture(name)
+    records = _records(name, mixture, out)
+    return Ready(
+        name=name,
+        mixture=mixture,
+        sources=[catalog.sources[part.source] for part in mixture.parts],
+        folders=[out / "records" / part.source for part in mixture.parts],
+        records=records,
+        applied=applied(name, mixture, catalog, out, characters="characters" in mixture.units),
+        counter=counter(mixture.tokenizer or "") if "tokens" in mixture.units else None,
+        out=out,
+    )
+
+
+def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool = False) -> Mixed:
     """Build the mixture `name` (of the catalog, or the path of a mixture file) in the data folder `out`.
 
     The caller holds the folder's lock. A mixture that stands there with the same fingerprint is left as it is. Raises
     `CatalogError` for an unknown mixture and for one without training rows, `TemplateError` for an unknown template or
-    suffix, `ArtefactError` for sources that are not built.
+    suffix, `ArtefactError` for sources that are not built and, if `strict`, for policies that cannot be applied.
     """
-    name, mixture = catalog.mixture(name)
+    known_mixture = ready(catalog, name, out)
+    name, mixture = known_mixture.name, known_mixture.mixture
     marks = {part.template: template.load(part.template).fingerprint for part in mixture.parts}
-    records = _records(name, mixture, out)
-    sources = [catalog.sources[part.source] for part in mixture.parts]
-    manifest = _head(name, mixture, records, marks, sources)
+    if strict and known_mixture.applied.gaps:
+        raise ArtefactError(f"mixture {name}: {line(known_mixture.applied.told())}, or leave out --strict")
+    manifest = _head(known_mixture, marks, stated(catalog))
     place = out / "mixes" / name
     folder.restore(place)
     finished = folder.manifest(place)
     if finished is not None and finished.get("fingerprint") == manifest["fingerprint"]:
         return Mixed(folder=place, manifest=finished, up_to_date=True)
-    folders = [out / "records" / part.source for part in mixture.parts]
-    marked = [source.marked for source in sources]
-    known = keys.read(mixture.parts, marked, folders, [found["records"] for found in records], engine)
-    selection = select(name, mixture, known)
+    known, selection = known_mixture.decide(engine)
     rows = order(mixture.seed, known, selection)
     with folder.building(place) as part:
         (part / "fragments").mkdir()
         worded = list(engine.map(word, _wordings(mixture, known, rows, marks, part / "fragments")))
         files = _gathered(part, worded, rows, engine)
         shutil.rmtree(part / "fragments")
-        benchmarks = {part.source for part, source in zip(mixture.parts, sources, strict=True) if source.evaluation}
-        manifest |= books(mixture, known, selection, worded, benchmarks) | {"files": files}
+        named = zip(mixture.parts, known_mixture.sources, strict=True)
+        benchmarks = {part.source for part, source in named if source.evaluation}
+        manifest |= books(mixture, known, selection, worded, benchmarks, stated(catalog)) | {"files": files}
         close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)
 
 
-def _records(name: str, mixture: Mixture, out: Path) -> list[Manifest]:
-    """The manifest of each part's source; one `ArtefactError` names all those that are not built."""
+def _records(name: str, mixture: Mixture, out: Path) -> dict[str, Manifest]:
+    """The manifest of each source; one `ArtefactError` names all those that are not built."""
     found = {part.source: folder.manifest(out / "records" / part.source) for part in mixture.parts}
     missing = [source for source, manifest in found.items() if manifest is None]
     if missing:
@@ -102,14 +162,20 @@ def _records(name: str, mixture: Mixture, out: Path) -> list[Manifest]:
         raise ArtefactError(
             f"mixture {name}: {out / 'records'} lacks {', '.join(missing)}; run make corpus SOURCES={wanted} first"
         )
-    return [manifest for manifest in found.values() if manifest is not None]
+    return {source: manifest for source, manifest in found.items() if manifest is not None}
 
 
-def _head(
-    name: str, mixture: Mixture, records: Iterable[Manifest], marks: dict[str, str], sources: Iterable[Source]
-) -> Manifest:
-    """What a manifest knows before any record is read; `marks` are the fingerprints of the templates."""
-    inputs = [{"source": found["source"], "fingerprint": found["fingerprint"]} for found in records]
+def _head(known: Ready, marks: dict[str, str], licences: Mapping[str, Key]) -> Manifest:
+    """What a manifest knows before any record is read; `marks` are the fingerprints of the templates.
+
+    `licences` are those of the catalog's sources.
+    """
+    mixture, verdicts = known.mixture, known.applied.verdicts
+    inputs = [
+        {"source": source, "fingerprint": found["fingerprint"]}
+        | ({"verdicts": verdicts[source]} if source in verdicts else {})
+        for source, found in known.records.items()
+    ]
     recipe = mixture.model_dump(mode="json", exclude_none=True)
     endings = {part.suffix: _ending(part.suffix) for part in mixture.parts if part.suffix is not None}
     fingerprint = folder.fingerprint(
@@ -120,9 +186,13 @@ def _head(
         recipe=recipe,
         templates=marks,
         suffixes=endings,
-        evaluation=[[source.evaluation, source.marked] for source in sources],
+        evaluation=[[source.evaluation, source.marked] for source in known.sources],
+        licences={source: licences[source] for source in known.records},
+        gaps=known.applied.told(),
+        tokenizer=known.counter.digest if known.counter is not None else None,
     )
-    return {"mixture": name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
+    head = {"mixture": known.name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
+    return head | {"licence": mixture.licence, "not_applied": known.applied.told()}
 
 
 def _ending(suffix: str) -> dict[Any, str]:

@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from collectors.errors import CatalogError
 from collectors.mixture import Holdout, Mixture
 from collectors.record import keyed
+from pipeline.holdout import holdout_rows
 from pipeline.keys import Keys, digits, draws
-from pipeline.selection import TAKEN, holdout_rows, left_out, order, quotas, select
+from pipeline.quota import quotas
+from pipeline.selection import TAKEN, left_out, order, select
 from pipeline.shards import ROWS
 
 
@@ -169,6 +171,78 @@ def test_the_ledger_closes_and_no_id_is_taken_twice(parts: list[list[int]], seed
     placed = order(seed, keys, found)
     assert sorted(placed.position.tolist()) == list(range(int(found.repeats.sum())))
     assert placed.train == found.repeats.sum()
+
+
+QUOTAS: st.SearchStrategy[dict[str, object]] = st.sampled_from(
+    [{}, {"rows": 4}, {"rows": 9, "max_repeat": 2}, {"characters": 40}, {"max_rows": 5, "rows": 3}]
+)
+
+
+def measured(*parts: list[int]) -> Keys:
+    """Keys whose records have 0 to 9 characters."""
+    keys = known(*parts)
+    return replace(keys, characters=(keys.ids[:, 1] % np.uint64(10)).astype(np.uint32))
+
+
+@given(st.lists(st.tuples(QUOTAS, IDS), min_size=1, max_size=3), QUOTAS, IDS, SEEDS)
+def test_rows_and_order_of_parts_with_quotas_stay_when_one_is_added_at_the_end(
+    parts: list[tuple[dict[str, object], list[int]]], last: dict[str, object], added: list[int], seed: int
+) -> None:
+    quotas_, ids = [quota for quota, _ in parts], [one for _, one in parts]
+    before, after = mixture(*quotas_, seed=seed), mixture(*quotas_, last, seed=seed)
+    few, many = measured(*ids), measured(*ids, added)
+    if not select_or_none(before, few):
+        return
+    for part in range(len(parts)):
+        assert sequence(before, few, part) == sequence(after, many, part)
+
+
+def select_or_none(recipe: Mixture, keys: Keys) -> bool:
+    """Whether there are any rows."""
+    try:
+        return bool(select("test", recipe, keys).repeats.any())
+    except CatalogError:
+        return False
+
+
+@given(IDS, IDS, IDS, st.integers(1, 60), st.sampled_from(["rows", "characters"]), SEEDS, st.data())
+def test_twice_the_total_contains_the_total(
+    one: list[int], two: list[int], three: list[int], total: int, unit: str, seed: int, data: st.DataObject
+) -> None:
+    keys = measured(one, two, three)
+    inside: dict[str, object] = {"within": "g"}
+    parts: list[dict[str, object]] = [{"weight": 2, "max_repeat": 2}, inside | {"weight": 1}, inside | {"weight": 3}]
+    rest: dict[str, object] = {"seed": seed, "groups": {"g": {"weight": 1}}}
+    small, large = (mixture(*parts, total={unit: amount}, **rest) for amount in (total, 2 * total))
+    if not select_or_none(small, keys):
+        return
+    few, many = select("test", small, keys), select("test", large, keys)
+    assert (few.repeats <= many.repeats).all()
+    costs = np.ones(len(keys.age), np.int64) if unit == "rows" else np.asarray(keys.characters, np.int64)
+    used = int((few.repeats * costs).sum())
+    assert used <= total
+    if not few.shortfalls:
+        assert total - used < (1 if unit == "rows" else 9)
+    # What stands in both stands there in the same order.
+    if not select_or_none(large, keys):
+        return
+    for part in range(3):
+        shared = sequence(small, keys, part)
+        assert [row for row in sequence(large, keys, part) if row in set(shared)] == shared
+
+
+@given(st.lists(st.lists(st.integers(0, 25), max_size=30), min_size=1, max_size=3), SEEDS, st.integers(1, 9))
+def test_equal_ids_are_on_one_side_whatever_is_taken(parts: list[list[int]], seed: int, wanted: int) -> None:
+    keys = known(*parts)
+    recipe = mixture(*({} for _ in parts), seed=seed, dedup="none", holdout={"rows": wanted})
+    try:
+        found = select("test", recipe, keys)
+    except CatalogError:
+        return
+    names = np.array(digits(keys.ids).to_list())
+    assert not set(names[found.held]) & set(names[~found.held])
+    assert 0 < found.held.sum() <= wanted
+    assert (found.repeats == 1).all()
 
 
 def test_of_equal_ids_the_oldest_record_is_kept() -> None:
