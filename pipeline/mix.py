@@ -106,7 +106,11 @@ def ready(catalog: Catalog, name: str, out: Path) -> Ready:
     Raises `CatalogError` for an unknown mixture, flag or evaluation set, `ArtefactError` for sources that are not
     built, and what `counts.counter` does for a tokenizer that is not there.
     """
-    name, mixture = catalog.mixture(name)
+    return of_recipe(*catalog.mixture(name), catalog, out)
+
+
+def of_recipe(name: str, mixture: Mixture, catalog: Catalog, out: Path) -> Ready:
+    """The same for a mixture that is written out; the errors are `ready`'s."""
     records = _records(name, mixture, out)
     return Ready(
         name=name,

@@ -21,7 +21,28 @@ from pipeline.why.places import LINEAGE, Lineage, Place, Records, threaded
 Record = dict[str, Any]
 
 DRAWN: Final = ("max_rows", "weight")
-"""The reasons that are decided by a draw."""
+"""The reasons that are decided by a draw in the part alone."""
+
+ALONE: Final = {"where", "evaluation", "duplicate", *DRAWN}
+"""The reasons that can be told from a record, those of its id and its part; any other asks for the whole mixture."""
+
+SAID: Final = {
+    "licence": "its licence or a term beside it breaks the mixture's policy",
+    "leak": "it holds an evaluation item of a set that the mixture drops",
+    "flag": "it has a flag that the mixture refuses",
+    "prompt": "an earlier record has the same request",
+    "near": "it is a near-duplicate of a record that stands for it",
+    "rows": "not drawn for the rows that its part asks for",
+    "tokens": "not drawn for the tokens that its part asks for",
+    "characters": "not drawn for the characters that its part asks for",
+    "total": "not drawn for what parts share: the total, or the quota of a nested mixture",
+    "where": "its part's where does not let it in",
+    "evaluation": "its file is part of a benchmark, for which the part does not ask (evaluation: true)",
+    "duplicate": "the same text was taken from an earlier record",
+    "max_rows": "over its part's max_rows",
+    "weight": "beyond the share that its part's weight gives it",
+}
+"""What each rule of a mixture means, where nothing nearer is known."""
 
 
 def mixtures(catalog: Catalog, records: Records) -> "list[Built]":
@@ -45,6 +66,8 @@ class Built:
     recipe: Mixture
     _pools: dict[int, npt.NDArray[np.uint64]] = field(default_factory=dict)
     """The draws of the candidates of parts that were asked for."""
+    _verdicts: tuple[tuple[tuple[int, Path, slice], ...], selection.Verdicts] | None = None
+    """The shards and the verdicts on all candidates, once they were decided on again."""
 
     def decision(self, lineage: Lineage, record: Record, same: Sequence[Place]) -> Record:
         """Whether the record was `taken`, by which `rule` it was not, and `said` in words; `same` have its id.
@@ -53,10 +76,11 @@ class Built:
         are such.
         """
         told: Record = {"mixture": self.folder.name, "taken": False, "rule": None, "said": ""}
-        number = next((at for at, part in enumerate(self.recipe.parts) if part.source == lineage.source), None)
-        if number is None:
+        numbers = [at for at, part in enumerate(self.recipe.parts) if part.source == lineage.source]
+        if not numbers:
             return told | {"rule": "source", "said": f"{lineage.source} is no part of it"}
-        part = self.recipe.parts[number]
+        number, part = numbers[0], self.recipe.parts[numbers[0]]
+        alone = len(numbers) == 1 and self.book["left_out"].keys() <= ALONE
         try:
             rows = self._rows(record["id"], lineage)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -72,8 +96,13 @@ class Built:
             told |= {"template": self._template(part, record, rows[0]["template"]), "worded": rows[0]["messages"]}
             told |= {"suffix": _suffix(part, record)}
         else:
-            told |= self._barred(number, lineage, same)
-        if told["rule"] is None and not changed and set(DRAWN) & self.book["parts"][number]["left_out"].keys():
+            told |= self._barred(number, lineage, same) if alone else self._decided(numbers, lineage, same)
+        if (
+            alone
+            and told["rule"] is None
+            and not changed
+            and set(DRAWN) & self.book["parts"][number]["left_out"].keys()
+        ):
             told["draw"] = draw = self._draw(number, record["id"])
             if not rows and draw["rank"] > draw["taken"]:
                 over = part.max_rows is not None and draw["rank"] > part.max_rows
@@ -141,6 +170,31 @@ class Built:
             kept = lineages[taken[np.argmin(known.age[taken])]]
             said = f"the same text was taken from {kept}"
         return {"rule": rule, "said": said}
+
+    def _decided(self, numbers: list[int], lineage: Lineage, same: Sequence[Place]) -> Record:
+        """The rule that leaves the record out of its parts, told by deciding on the whole mixture again."""
+        if self._verdicts is None:
+            from pipeline.engine import Engine  # the whole of mixing, for the few mixtures that need it
+            from pipeline.mix import of_recipe
+
+            with Engine(1) as engine:
+                known, chosen = of_recipe(self.folder.name, self.recipe, self.catalog, self.records.out).decide(engine)
+            object.__setattr__(self, "_verdicts", (known.pieces, chosen.verdict))
+        assert self._verdicts is not None
+        pieces, verdict = self._verdicts
+        (place,) = (one for one in same if self._lineage(one) == lineage)
+        found = [
+            verdict[span.start + place.at]
+            for number, path, span in pieces
+            if number in numbers and path.name == place.shard
+        ]
+        if selection.TAKEN in found:
+            return {}
+        rule = selection.REASONS[max(found)]
+        return {"rule": rule, "said": SAID[rule]}
+
+    def _lineage(self, place: Place) -> Lineage:
+        return Lineage(*self.records.read([place], LINEAGE[1:]).row(0))
 
     def _marks(self, part: Part) -> keys.Marks:
         source = self.catalog.sources.get(part.source)
