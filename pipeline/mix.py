@@ -7,6 +7,7 @@ are worded and written aside, and the mixture's shards are gathered from those (
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +27,7 @@ from pipeline.holdout import HOLDOUT
 from pipeline.licences import stated
 from pipeline.selection import Order, Selection, order, seed_of, select
 from pipeline.shards import ROWS
-from pipeline.wording import Gathering, Worded, Wording, gather, word
-from templates import template
+from pipeline.wording import Gathering, Worded, Wording, gather, pools, template_marks, word
 from templates.suffix import suffixed, suffixes
 
 VERSION: Final = 2
@@ -133,7 +133,7 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool 
     """
     known_mixture = ready(catalog, name, out)
     name, mixture = known_mixture.name, known_mixture.mixture
-    marks = {part.template: template.load(part.template).fingerprint for part in mixture.parts}
+    marks = template_marks(mixture.parts)
     if strict and known_mixture.applied.gaps:
         raise ArtefactError(f"mixture {name}: {line(known_mixture.applied.told())}, or leave out --strict")
     manifest = _head(known_mixture, marks, stated(catalog))
@@ -146,7 +146,9 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool 
     rows = order(mixture.seed, known, selection)
     with folder.building(place) as part:
         (part / "fragments").mkdir()
-        worded = list(engine.map(word, _wordings(mixture, known, rows, marks, part / "fragments")))
+        jobs = partial(_wordings, mixture, known, rows, marks, part / "fragments")
+        pools(jobs(), engine)
+        worded = list(engine.map(word, jobs()))
         files = _gathered(part, worded, rows, engine)
         shutil.rmtree(part / "fragments")
         named = zip(mixture.parts, known_mixture.sources, strict=True)
@@ -222,6 +224,11 @@ def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, 
                 fingerprint=marks[part.template],
                 suffix=part.suffix,
                 seed=seed_of(part, mixture),
+                train=rows.train,
+                few_shot=part.few_shot,
+                pool=place / f"examples-{number:04d}.arrow",
+                inversion=part.input_inversion,
+                system=part.system,
             )
 
 

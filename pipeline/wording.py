@@ -1,11 +1,12 @@
 """The rows of a mixture: records worded by their templates, and sorted into shards.
 
-Each record shard is worded once and its rows written aside as a fragment, one record batch for each shard of the
-mixture that they belong to; then each shard of the mixture is gathered from its batches. So a worker holds one shard's
-text at a time, however large the mixture is. Fragments live for minutes and are not compressed: that would be a quarter
-of the work.
+Each record shard is worded once (behind examples of its part where these are asked for, see `exemplars`) and its rows
+written aside as a fragment, one record batch for each shard of the mixture that they belong to; then each shard of the
+mixture is gathered from its batches. So a worker holds one shard's text at a time, however large the mixture is.
+Fragments live for minutes and are not compressed: that would be a quarter of the work.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +18,10 @@ import polars as pl
 import pyarrow as pa
 
 from collectors.errors import TemplateError
+from collectors.mixture import Part
 from collectors.record import SCHEMA
-from pipeline import keys, shards
+from pipeline import exemplars, keys, shards
+from pipeline.engine import Engine
 from pipeline.folder import placing
 from templates import template
 from templates.suffix import suffixed
@@ -68,7 +71,10 @@ COUNTED: Final = ("source", *_TAGS.names, "template")
 class Wording:
     """A record shard to word: `record`, `repeat` and `position` have one entry for each row to make of it.
 
-    `record` is a place in the shard, `part` the number of its part in the mixture, `fingerprint` the template's.
+    `record` is a place in the shard, `part` the number of its part in the mixture, `fingerprint` the template's. Rows
+    with a position from `train` on are held out. `inversion` is the share of rows with request and answer exchanged;
+    `system` is the system prompt of records that have none of their own. `few_shot` examples of `pool` stand before
+    each request.
     """
 
     shard: Path
@@ -81,6 +87,23 @@ class Wording:
     fingerprint: str
     suffix: str | None
     seed: int
+    train: int = 0
+    few_shot: int = 0
+    pool: Path = Path()
+    inversion: float = 0
+    system: str | None = None
+
+    def chosen(self) -> tuple[keys.Numbers, keys.Flags]:
+        """The records, each once and in their order, and which of them are held out."""
+        record, first = np.unique(self.record, return_index=True)
+        return record, self.position[first] >= self.train
+
+    def serving(self) -> exemplars.Serving:
+        """The same records as examples for each other."""
+        record, held = self.chosen()
+        return exemplars.Serving(
+            shard=self.shard, pool=self.pool, record=record, held=held, suffix=self.suffix, seed=self.seed
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,14 +126,39 @@ class Gathering:
     rows: int
 
 
+def template_marks(parts: Iterable[Part]) -> dict[str, str]:
+    """The fingerprint of each template that the parts name; `TemplateError` for one that cannot do what is asked."""
+    found = {}
+    for part in parts:
+        known = template.load(part.template)
+        if part.input_inversion and not known.inverts:
+            raise TemplateError(
+                f"template {part.template!r}: has no input_inversion, which {part.source} asks for; take one that has "
+                "it, such as cot, or leave it out"
+            )
+        found[part.template] = known.fingerprint
+    return found
+
+
+def pools(jobs: Iterable[Wording], engine: Engine) -> None:
+    """Write the pools of examples that the jobs name, before they are worded; those of a part follow on one another."""
+    exemplars.pooled((job.serving() for job in jobs if job.few_shot), engine)
+
+
 def word(job: Wording) -> Worded:
     """Word the chosen records of a shard and write their rows as a fragment, in the order of their positions."""
-    chosen, row = np.unique(job.record, return_inverse=True)
+    chosen, held = job.chosen()
     records = keys.columns(job.shard, _READ)[chosen]
     if job.suffix is not None:
         records = records.with_columns(suffixed(job.suffix))
+    if job.system is not None:
+        records = records.with_columns(pl.col("system").fill_null(job.system))
+    shots = None
+    if job.few_shot:
+        shots = exemplars.shots(records, held, pl.read_ipc(job.pool), job.few_shot, job.seed)
     order = np.argsort(job.position)
-    rows = _template(job.template, job.fingerprint).word(records, job.seed)[row[order]]
+    worn = _template(job.template, job.fingerprint).word(records, job.seed, inversion=job.inversion, shots=shots)
+    rows = worn[np.searchsorted(chosen, job.record[order])]
     rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(job.position[order]))
     table = rows.select(_FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_FRAGMENT)
     shard, first = np.unique(job.position[order] // shards.ROWS, return_index=True)
@@ -146,9 +194,16 @@ def gather(job: Gathering) -> str:
     positions = table["position"].to_numpy()
     if len(positions) != job.rows or (np.diff(positions) != 1).any() or positions[0] % shards.ROWS:
         raise AssertionError(f"{job.shard}: its {job.rows:,} rows do not follow on one another")
-    columns = [messages(table) if name == "messages" else table[name] for name in MIX_SCHEMA.names]
+    columns = [messages(table) if name == "messages" else _ordered(table[name]) for name in MIX_SCHEMA.names]
     shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
     return shards.digest(job.shard)
+
+
+def _ordered(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column; one that stores its values once has them in the order of the rows, however they came together."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    return column.cast(pa.large_string()).combine_chunks().dictionary_encode()
 
 
 def messages(table: pa.Table) -> pa.Array:

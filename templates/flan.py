@@ -19,7 +19,8 @@ from pydantic import ConfigDict
 
 from collectors.errors import ArtefactError, CatalogError, TemplateError
 from collectors.nodes import Node, parsed
-from templates.template import FewShot, load
+from templates.sheet import FewShot
+from templates.template import load
 
 STEMS: Final = {
     "aqua": "stream",
@@ -227,9 +228,9 @@ def _sheet(patterns: Patterns, task: str) -> str:
     head = "# FLAN's chain-of-thought patterns (google-research/FLAN, flan/v2/templates.py, Apache-2.0), imported.\n"
     sheet = {
         "wordings": {"en": _pairs(patterns.zero_shot[task])},
-        "input_inversion": _pairs(patterns.input_inversion),
-        "few_shot": _shots(patterns.few_shot[task]),
-        "few_shot_input_inversion": _shots(patterns.few_shot_input_inversion[task]),
+        "input_inversion": {"en": _pairs(patterns.input_inversion)},
+        "few_shot": {"en": _shots(patterns.few_shot[task])},
+        "few_shot_input_inversion": {"en": _shots(patterns.few_shot_input_inversion[task])},
     }
     return head + yaml.dump(sheet, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=1_000_000)
 

@@ -2,7 +2,7 @@
 
     load("cot").word(records, seed=7)   # the records with columns prompt, target, template, rationale_used
 
-A template is a set of wordings, one YAML file a task, by language:
+A template is a set of wordings, one YAML file a task, by language (see `sheet` for the other lists of a file):
 
     wordings:
       en:
@@ -14,21 +14,22 @@ The variables are `question` (instruction), `context` (input), `rationale`, `ans
 behind "Options:" in a question that lists them). What Jinja a wording may use is told in `text`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
-from pydantic import Field
 
-from collectors.errors import CatalogError, TemplateError, nearest
-from collectors.nodes import Node, parsed, read_yaml
+from collectors.errors import TemplateError, nearest
 from collectors.record import keyed
+from templates import sheet
 from templates.language import WORDED_IN, Language
-from templates.text import Text
+from templates.sheet import PLAIN_LAYOUT, Layout, Wording
 
 HOME: Final = Path(__file__).parent
 """Where the templates that come with the program lie."""
@@ -51,122 +52,161 @@ PLAIN: Final = (
     pl.when(pl.col("context") == "").then("question").otherwise(pl.concat_str("question", pl.lit("\n"), "context"))
 )
 
-
-class Pair(Node):
-    """A wording as it stands in a file: two Jinja texts."""
-
-    prompt: str
-    target: str
+Sets = dict[tuple[str, Language], tuple[Wording, ...]]
+"""Wordings by task and language."""
 
 
-class FewShot(Node):
-    """How solved examples are strung together before a question, in the terms of FLAN's `FewShotPattern`.
+@dataclass(frozen=True, kw_only=True)
+class Shots:
+    """Solved examples for each row of a frame.
 
-    An example is inputs_prefix + inputs + x_y_delimiter + targets_prefix + targets + example_separator; `inputs` and
-    `targets` are Jinja texts, the rest is taken as it is.
+    `pool` are records that serve as examples, with the columns behind `VARIABLES`. `places` has the shape (rows, most
+    examples a row): places in the pool, in the order they are shown in, and -1 behind the last one.
     """
 
-    inputs: str
-    targets: str
-    inputs_prefix: str
-    targets_prefix: str
-    x_y_delimiter: str
-    example_separator: str
-    final_suffix: str
-    in_template_mix: bool
-
-
-class Sheet(Node):
-    """One YAML file. Only `wordings` are worn by `Template.word`; the other lists are checked and kept."""
-
-    wordings: dict[Language, Annotated[list[Pair], Field(min_length=1)]] = Field(min_length=1)
-    input_inversion: tuple[Pair, ...] = ()
-    few_shot: tuple[FewShot, ...] = ()
-    few_shot_input_inversion: tuple[FewShot, ...] = ()
-
-
-@dataclass(frozen=True)
-class Wording:
-    """A pair of texts and its name, such as `cot/gsm8k/en-03`."""
-
-    id: str
-    prompt: Text
-    target: Text
-
-    @property
-    def uses_rationale(self) -> bool:
-        """Whether a record's chain of thought shows in it."""
-        return "rationale" in self.prompt.names | self.target.names
+    pool: pl.DataFrame
+    places: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Template:
     """The wordings a mixture can name, by task and language.
 
-    `task` is set where one file words every row, whatever its task.
+    `task` is set where one file words every row, whatever its task. `others` are the other lists of the files, by the
+    names in `sheet.KINDS`.
     """
 
     name: str
     task: str | None = None
-    wordings: dict[tuple[str, Language], tuple[Wording, ...]] = field(default_factory=dict)
+    wordings: Sets = field(default_factory=dict)
+    others: Mapping[str, Sets] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
         """A sha256 over every wording's name and texts: part of the fingerprint of what was worded by it."""
-        pages = [(each.id, each.prompt.source, each.target.source) for each in self.all_wordings]
+        pages = [(each.id, each.prompt.source, each.target.source, each.layout) for each in self.all_wordings]
         return sha256(repr((self.task, pages)).encode()).hexdigest()
 
-    def word(self, frame: pl.DataFrame, seed: int) -> pl.DataFrame:
+    @property
+    def inverts(self) -> bool:
+        """Whether it has wordings with request and answer exchanged."""
+        return bool(self.others.get("input_inversion"))
+
+    def word(self, frame: pl.DataFrame, seed: int, *, inversion: float = 0, shots: Shots | None = None) -> pl.DataFrame:
         """The frame with the columns `prompt`, `target`, `template` (a wording's id, or `plain`) and `rationale_used`.
 
         Needs the record columns id, subset, lang, language, instruction, input, rationale and output. A record wears
         the wording its keyed hash draws from the set for its task and language. Where there is no such set, and where
         the wording names a rationale that the record lacks, it is worded plainly: instruction and input, then output.
+        A share of `inversion` is drawn from the sets with request and answer exchanged, where there are such sets.
+
+        With `shots`, solved examples stand before the request: in the layouts that the files have for the task, else
+        worded like the row itself. `template` then ends in `+` and their number.
+
         Raises `TemplateError` where a wording cannot be rendered for a record.
         """
-        rows = frame.select("id", row=pl.int_range(pl.len()), choice=self._choices(frame, seed), **VARIABLES)
+        rows = frame.select(
+            "id",
+            row=pl.int_range(pl.len()),
+            choice=self._choices(frame, seed, inversion, shots is not None),
+            **VARIABLES,
+        )
         lacking = pl.col("rationale").is_null() & pl.col("choice").is_in(self._reasoned)
         rows = rows.with_columns(choice=pl.when(~lacking).then("choice"))
-        plain = rows.filter(pl.col("choice").is_null()).select(
-            "row", prompt=PLAIN, target="answer", template=pl.lit("plain"), rationale_used=pl.lit(False)
-        )
-        groups = rows.drop_nulls("choice").partition_by("choice", as_dict=True)
-        worn = [_worn(group, self.all_wordings[number]) for (number,), group in groups.items()]
-        return frame.hstack(pl.concat([plain, *worn]).sort("row").drop("row"))
+        if rows["choice"].null_count() == len(rows):
+            return frame.hstack(_worn(rows, None, shots).drop("row"))
+        groups = rows.partition_by("choice", as_dict=True)
+        worn = [
+            _worn(group, None if number is None else self.all_wordings[number], shots)
+            for (number,), group in groups.items()
+        ]
+        return frame.hstack(pl.concat(worn).sort("row").drop("row"))
 
     @cached_property
     def all_wordings(self) -> list[Wording]:
         """Every wording, set after set; a row's choice is a number in this list."""
-        return [wording for wordings in self.wordings.values() for wording in wordings]
+        every = [self.wordings, *self.others.values()]
+        return [wording for sets in every for wordings in sets.values() for wording in wordings]
 
     @cached_property
     def _reasoned(self) -> list[int]:
         return [number for number, wording in enumerate(self.all_wordings) if wording.uses_rationale]
 
-    def _choices(self, frame: pl.DataFrame, seed: int) -> pl.Series:
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The number of each wording by its id."""
+        return {wording.id: number for number, wording in enumerate(self.all_wordings)}
+
+    def _choices(self, frame: pl.DataFrame, seed: int, inversion: float, shot: bool) -> pl.Series:
         """The number in `all_wordings` of each row's wording; null where no set fits the row."""
-        sets, first = [], 0
-        for (task, language), wordings in self.wordings.items():
-            sets.append((task, language, first, len(wordings)))
-            first += len(wordings)
-        schema = {"task": pl.String, "language": pl.String, "first": pl.UInt64, "count": pl.UInt64}
         drawn = frame.select(
             task=TASK if self.task is None else pl.lit(self.task),
             language=WORDED_IN,
             draw=keyed(seed, "template", "id"),
-        ).join(pl.DataFrame(sets, schema, orient="row"), on=["task", "language"], how="left", maintain_order="left")
-        return drawn.select(choice=pl.col("first") + pl.col("draw") % pl.col("count"))["choice"]
+            turn=keyed(seed, "inversion", "id") < int(inversion * 2**64)
+            if 0 < inversion < 1
+            else pl.lit(inversion > 0),
+        )
+        straight = self._drawn(drawn, self.wordings, "few_shot" if shot else None)
+        if not inversion:
+            return straight
+        inverted = self._drawn(
+            drawn, self.others.get("input_inversion", {}), "few_shot_input_inversion" if shot else None
+        )
+        both = drawn.select("turn", straight=straight, inverted=inverted)
+        return both.select(
+            pl.when(pl.col("turn") & pl.col("inverted").is_not_null()).then("inverted").otherwise("straight")
+        ).to_series()
+
+    def _drawn(self, drawn: pl.DataFrame, sets: Sets, kind: str | None) -> pl.Series:
+        """The number of the wording that each row draws from its set, of `kind` where there are such for its task."""
+        sets = sets | self.others.get(kind or "", {})
+        listed = [(*key, self._places[those[0].id], len(those)) for key, those in sets.items()]
+        schema: dict[str, Any] = {"task": pl.String, "language": pl.String, "first": pl.UInt64, "count": pl.UInt64}
+        fitting = drawn.join(
+            pl.DataFrame(listed, schema, orient="row"), on=["task", "language"], how="left", maintain_order="left"
+        )
+        return fitting.select(choice=pl.col("first") + pl.col("draw") % pl.col("count"))["choice"]
 
 
-def _worn(rows: pl.DataFrame, wording: Wording) -> pl.DataFrame:
-    """One wording on all the rows that wear it."""
+def _worn(rows: pl.DataFrame, wording: Wording | None, shots: Shots | None) -> pl.DataFrame:
+    """One wording, or the plain one, on all the rows that wear it."""
+    prompt, target = _rendered(rows, wording)
+    name = pl.repeat(wording.id if wording else "plain", len(rows), dtype=pl.String, eager=True)
+    if shots is not None:
+        layout = wording.layout if wording else PLAIN_LAYOUT
+        places = shots.places[rows["row"].to_numpy()]
+        prompt = pl.select(
+            pl.concat_str(_examples(places, shots.pool, wording, layout), layout.request(pl.lit(prompt)))
+        ).to_series()
+        count = pl.Series((places >= 0).sum(axis=1))
+        name = pl.select(pl.when(count > 0).then(pl.format("{}+{}", name, count)).otherwise(name)).to_series()
     return rows.select(
         "row",
-        prompt=wording.prompt.render(rows),
-        target=wording.target.render(rows),
-        template=pl.lit(wording.id),
-        rationale_used=pl.lit(wording.uses_rationale),
+        prompt=prompt,
+        target=target,
+        template=name,
+        rationale_used=pl.lit(bool(wording and wording.uses_rationale)),
     )
+
+
+def _rendered(rows: pl.DataFrame, wording: Wording | None) -> tuple[pl.Series, pl.Series]:
+    """Request and answer of rows that have the columns of `VARIABLES`."""
+    if wording is None:
+        return rows.select(PLAIN).to_series(), rows["answer"]
+    return wording.prompt.render(rows), wording.target.render(rows)
+
+
+def _examples(places: npt.NDArray[np.int32], pool: pl.DataFrame, wording: Wording | None, layout: Layout) -> pl.Series:
+    """The examples of each row as one text; each record of the pool is worded once."""
+    used, place = np.unique(places, return_inverse=True)
+    shown = pool[used[used >= 0]].select("id", **VARIABLES)
+    prompt, target = _rendered(shown, wording)
+    texts = shown.select(layout.example(pl.lit(prompt), pl.lit(target))).to_series()
+    # The place -1, of no example, comes first where it comes at all.
+    texts = pl.concat([pl.Series([""] * int((used < 0).sum()), dtype=pl.String), texts])
+    columns = [texts.gather(column) for column in place.reshape(places.shape).T]
+    return pl.select(pl.concat_str([pl.lit(column) for column in columns])).to_series()
 
 
 def names() -> list[str]:
@@ -192,44 +232,16 @@ def load(name: str) -> Template:
     if not files:
         raise TemplateError(f"template {name!r}: the folder holds no .yaml file")
     if files == [path]:
-        sheet = _wordings(path, name if shipped else path.stem)
-        return Template(name, path.stem, {(path.stem, key): sheet[key] for key in sheet})
+        return _template(name, path.stem, {path.stem: sheet.read(path, name if shipped else path.stem)})
     title = path.resolve().name
-    sheets = {file.stem: _wordings(file, f"{title}/{file.stem}") for file in files}
-    return Template(name, None, {(task, key): sheet[key] for task, sheet in sheets.items() for key in sheet})
+    return _template(name, None, {file.stem: sheet.read(file, f"{title}/{file.stem}") for file in files})
 
 
-def read_sheet(file: Path) -> Sheet:
-    """A YAML file, its keys and types checked; `TemplateError` names the file and the place in it."""
-    try:
-        return parsed(Sheet, read_yaml(file), str(file))
-    except CatalogError as error:  # the fault is told right, but it lies in a template
-        raise TemplateError(str(error)) from None
-
-
-def _wordings(file: Path, title: str) -> dict[Language, tuple[Wording, ...]]:
-    """The checked wordings of a file by language; `title` begins their ids."""
-    sheet = read_sheet(file)
-    _texts(file, "input_inversion", sheet.input_inversion, "prompt", "target")
-    _texts(file, "few_shot", sheet.few_shot, "inputs", "targets")
-    _texts(file, "few_shot_input_inversion", sheet.few_shot_input_inversion, "inputs", "targets")
-    return {
-        language: tuple(
-            Wording(f"{title}/{language}-{number:02d}", prompt, target)
-            for number, (prompt, target) in enumerate(
-                _texts(file, f"wordings.{language}", pairs, "prompt", "target"), start=1
-            )
-        )
-        for language, pairs in sheet.wordings.items()
+def _template(name: str, task: str | None, sheets: Mapping[str, sheet.Wordings]) -> Template:
+    """The template that some files make, by task."""
+    kinds: dict[str, Sets] = {
+        kind: {(its, language): those for its, lists in sheets.items() for language, those in lists[kind].items()}
+        for kind in sheet.KINDS
     }
-
-
-def _texts(file: Path, key: str, entries: Sequence[Pair | FewShot], ask: str, answer: str) -> list[tuple[Text, Text]]:
-    """The two Jinja texts of each entry in a list of a file, checked."""
-    return [
-        (
-            Text(getattr(entry, ask), f"{file}: {key}.{index}.{ask}"),
-            Text(getattr(entry, answer), f"{file}: {key}.{index}.{answer}"),
-        )
-        for index, entry in enumerate(entries)
-    ]
+    wordings = kinds.pop("wordings")
+    return Template(name, task, wordings, kinds)

@@ -257,12 +257,12 @@ class Built:
             known = template.load(part.template)
             frame = _frame(record)
             now, drawn = (
-                known.word(one, seed)["template"].item()
+                known.word(one, seed, inversion=part.input_inversion)["template"].item()
                 for one in (frame, frame.with_columns(rationale=pl.col("rationale").fill_null("?")))
             )
         except TemplateError as error:
             return told | {"said": f"the draw cannot be followed: {error}"}
-        if now != worn:
+        if now != worn.partition("+")[0]:  # behind the plus stands the number of examples before it
             return told | {"said": "the template has changed since the mixture was made; run make mix"}
         if drawn == "plain":
             return told | {"said": "the template has no wording for this task and language"}

@@ -134,10 +134,10 @@ def test_a_file_in_flans_shape(tmp_path: Path) -> None:
     assert rendered(wording.prompt.source) == f"Ask aqua: {VALUES['question']} {{braces}} {{{{ 7*7 }}}}{{"
     assert rendered(wording.target.source) == f"{VALUES['rationale']}\nSo {VALUES['answer']}."
     sheet = yaml.safe_load((tmp_path / "flan/gsm8k.yaml").read_text(encoding="utf-8"))
-    assert sheet["input_inversion"] == [
-        {"prompt": "{{ rationale }} {{ answer }} What was asked?", "target": "{{ question }}"}
-    ]
-    assert sheet["few_shot"] == [
+    assert sheet["input_inversion"] == {
+        "en": [{"prompt": "{{ rationale }} {{ answer }} What was asked?", "target": "{{ question }}"}]
+    }
+    assert sheet["few_shot"]["en"] == [
         {
             "inputs": "{{ question }}",
             "targets": "{{ answer }}",
@@ -180,14 +180,14 @@ def test_flans_own_patterns_byte_for_byte(tmp_path: Path) -> None:
             (replaced(ask), replaced(target)) for ask, target in pairs
         ]
         sheet = yaml.safe_load((tmp_path / f"flan/{task}.yaml").read_text(encoding="utf-8"))
-        assert [(rendered(each["prompt"]), rendered(each["target"])) for each in sheet["input_inversion"]] == [
+        assert [(rendered(each["prompt"]), rendered(each["target"])) for each in sheet["input_inversion"]["en"]] == [
             (replaced(ask), replaced(target)) for ask, target in listed["input_inversion"]
         ]
         for key in ("few_shot", "few_shot_input_inversion"):
             jinja = [
                 shot | {name: as_jinja(shot[name]) for name in ("inputs", "targets")} for shot in listed[key][task]
             ]
-            assert sheet[key] == jinja
+            assert sheet[key] == {"en": jinja}
 
 
 @pytest.mark.parametrize(

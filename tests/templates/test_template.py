@@ -170,7 +170,7 @@ def test_every_task_has_ten_wordings_a_language() -> None:
 
 def test_the_fingerprint_follows_the_words(tmp_path: Path) -> None:
     first = load(str(written(tmp_path / "a", "gsm8k.yaml", MINE)))
-    other = load(str(written(tmp_path / "b/a", "gsm8k.yaml", MINE + "few_shot: []\n")))
+    other = load(str(written(tmp_path / "b/a", "gsm8k.yaml", MINE + "few_shot: {}\n")))
     changed = load(str(written(tmp_path / "c/a", "gsm8k.yaml", MINE.replace("->", "=>"))))
     assert first.fingerprint == other.fingerprint != changed.fingerprint
     assert load("cot").fingerprint != load("plain").fingerprint
@@ -200,10 +200,10 @@ def test_an_unknown_name_has_near_misses(name: str, said: str, tmp_path: Path, m
         ("wordings:\n  en: []", "wordings.en"),
         ("words: {}", "words: unknown key; did you mean wordings?"),
         (MINE + MINE, "'wordings' stands twice"),
-        (MINE + "few_shot: [{inputs: a}]", "few_shot.0.targets"),
+        (MINE + "few_shot: {en: [{inputs: a}]}", "few_shot.en.0.targets"),
         (
-            MINE + "input_inversion: [{prompt: '{{ anser }}', target: b}]",
-            "input_inversion.0.prompt: unknown variable 'anser'",
+            MINE + "input_inversion: {en: [{prompt: '{{ anser }}', target: b}]}",
+            "input_inversion.en.0.prompt: unknown variable 'anser'",
         ),
         (MINE.replace("{{ question }}", "{{ question"), "wordings.en.0.prompt: line 1: "),
         ("- a", "valid dictionary"),

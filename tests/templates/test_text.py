@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import TemplateError
-from templates.template import load
+from templates.template import PLAIN, load
 from templates.text import LIMIT, VARIABLES, Text
 
 SCHEMA = dict.fromkeys(("id", *VARIABLES), pl.String)
@@ -102,6 +102,14 @@ def test_every_shipped_wording_is_the_same_both_ways(name: str) -> None:
         for text in (wording.prompt, wording.target):
             assert text.expression is not None, text.where
             assert text.render(rows).to_list() == [text.render_row(row) for row in HOSTILE]
+
+
+@settings(max_examples=200, deadline=None)
+@given(ROWS)
+def test_the_plain_template_is_what_its_rule_is_in_jinja(rows: list[dict[str, str | None]]) -> None:
+    rule = Text("{{ question }}{% if context %}\n{{ context }}{% endif %}", "here")
+    frame = pl.DataFrame([{"id": "r", **row} for row in rows], SCHEMA)
+    assert frame.select(PLAIN).to_series().to_list() == [rule.render_row({"id": "r", **row}) for row in rows]
 
 
 @settings(max_examples=200, deadline=None)
