@@ -61,11 +61,12 @@ def finished(collected: pl.LazyFrame) -> Finished:
     return _split(frame, several="part" in given)
 
 
-def _text(frame: pl.DataFrame, name: str) -> pl.Expr:
+def _text(frame: pl.DataFrame, name: str) -> pl.Series:
     """One column with LF line ends and no white space around it."""
-    text = pl.col(name).cast(pl.String)
-    if frame.select(text.str.contains("\r\n", literal=True).any()).item():
-        text = text.str.replace_all("\r\n", "\n", literal=True)
+    text = frame[name].cast(pl.String)
+    broken = text.str.contains("\r\n", literal=True).arg_true()
+    if broken.len():  # most often they are few
+        text = text.clone().scatter(broken, text.gather(broken).str.replace_all("\r\n", "\n", literal=True))
     return text.str.strip_chars()
 
 

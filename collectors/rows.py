@@ -169,14 +169,17 @@ def fast(data: bytes, rows: int, schema: Schema, *, sound: bool = False) -> pl.D
     but for -0. `sound` says that the block is known to be so many sound objects.
     """
     whole = [name for name, dtype in schema.items() if dtype == RAW_JSON]
-    if not (_plain(schema) and (sound or _objects(data, rows)) and _is_utf8(data)) or (whole and b"-0" in data):
+    if not _plain(schema) or not _is_utf8(data) or (whole and b"-0" in data):
         return None
     if len(data) >= LARGE and all(dtype == pl.String for dtype in schema.values()):
         from collectors.flat import flat  # its loops are not loaded for a few rows
 
+        # As many objects as lines, each with a line break behind it: so none spans two of them.
         columns = flat(data, rows, list(schema))
         if columns is not None:
             return pl.DataFrame(dict(zip(schema, columns, strict=True)))
+    if not (sound or _objects(data, rows)):
+        return None
     for unknown in ("error", "ignore"):
         if unknown == "ignore" and (b"NaN" in data or b"Infinity" in data):
             return None

@@ -490,3 +490,20 @@ def test_a_full_disk_is_one_line_and_leaves_what_stood_there(tmp_path: Path) -> 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert contents(tmp_path / "mixes" / "both") == before
+
+
+def test_examples_and_a_system_prompt_do_not_depend_on_workers_or_shards(tmp_path: Path, two: Engine) -> None:
+    out = tmp_path / "data"
+    store(out, "a", frame("a", numbered(300)), cuts=3)
+    store(out, "c", frame("c", [row | {"instruction": row["instruction"] + " c"} for row in numbered(50)]))
+    parts = [{"source": "a", "few_shot": 3, "system": "Be kind.", "weight": 2, "max_repeat": 2}, {"source": "c"}]
+    made = built(out, *parts, holdout={"share": 0.1})
+    said, before = [row["messages"] for row in rows(made)], contents(made.folder)
+    assert sum(turns[0] == {"role": "system", "content": "Be kind."} for turns in said) > 200
+    assert any(name.endswith("+3") for name in made.manifest["parts"][0]["templates"])
+    shutil.rmtree(made.folder)
+    assert contents(built(out, *parts, holdout={"share": 0.1}, engine=two).folder) == before
+    store(out, "a", frame("a", numbered(300)), cuts=5)
+    assert [row["messages"] for row in rows(built(out, *parts, holdout={"share": 0.1}))] == said
+    with pytest.raises(TemplateError):
+        built(out, {"source": "a", "input_inversion": 0.3})
