@@ -10,7 +10,8 @@ WORKERS :=
 SOURCES :=
 FROM := sample
 LIMIT :=
-# corpus FROM=hub: OFFLINE=1 uses only what was fetched before; STRICT=1 takes drift from the catalog for an error.
+# corpus FROM=hub: OFFLINE=1 uses only what was fetched before; STRICT=1 takes drift from the catalog for an error, and
+# in mix a policy that cannot be applied.
 OFFLINE :=
 STRICT :=
 # judge: the folder with the evaluation sets to look for leaks in, a folder a set (empty: those of the run before; hub:
@@ -81,7 +82,7 @@ judge: $(BASE_) ## Language, flags, duplicates and leaks of every record: [SUITE
 	@$(PY) -m pipeline judge $(NAMES_) $(SUITES_) $(WORKERS_) $(OUT_)
 
 mix: $(BASE_) ## Records to a mixture: MIX=alpaca-belle-cot or a path
-	@$(PY) -m pipeline mix "$(MIX)" $(WORKERS_) $(OUT_)
+	@$(PY) -m pipeline mix "$(MIX)" $(if $(STRICT),--strict) $(WORKERS_) $(OUT_)
 
 diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [JSON=1]
 	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(JSON),--json) $(WORKERS_) $(OUT_)

@@ -295,7 +295,7 @@ def rate(texts: pl.Series) -> tuple[float, float]:
         begin = time.process_time()
         _signed(near)
         seconds.append(time.process_time() - begin)
-    return len(near) / float(np.median(seconds)), float(near.str.len_bytes().mean())  # type: ignore[arg-type]
+    return len(near) / float(np.median(seconds)), float(near.str.len_bytes().mean())
 
 
 def main() -> None:

@@ -320,7 +320,7 @@ def grow_archive(file: RawFile, target: Path, size: int, real: bool) -> None:
             members = {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
     else:
         with tarfile.open(file.path) as tar:
-            members = {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
+            members = {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}
     if not real:
         rows = {name: one for name, data in members.items() for one in sound([data.decode("utf-8", "replace")])}
         longs = upstream(file.source, file.subset, list(rows.values()))

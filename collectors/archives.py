@@ -74,7 +74,12 @@ def _zip_members(archive: zipfile.ZipFile, packed: int, broken: Broken) -> list[
 def _opened(archive: zipfile.ZipFile, one: zipfile.ZipInfo) -> BinaryIO:
     """A member of a zip. What is small is inflated at once: there may be 20,000, and a stream for each is dear."""
     encrypted = one.flag_bits & 1
-    if encrypted or one.file_size > SMALL or one.compress_type != zipfile.ZIP_DEFLATED or archive.fp is None:
+    if (
+        encrypted
+        or max(one.file_size, one.compress_size) > SMALL
+        or one.compress_type != zipfile.ZIP_DEFLATED
+        or archive.fp is None
+    ):
         return cast(BinaryIO, archive.open(one))
     archive.fp.seek(one.header_offset)
     head = archive.fp.read(_LOCAL.size)

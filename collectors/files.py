@@ -85,7 +85,7 @@ def _visible(folder: Path) -> list[str]:
         if real not in seen:
             seen.add(real)
             above = place[len(str(folder)) :].strip("/")
-            mine = [one for one in names if not one.startswith(".") and os.path.isfile(f"{place}/{one}")]  # noqa: PTH113
+            mine = [one for one in names if not one.startswith(".") and os.path.isfile(f"{place}/{one}")]  # noqa: PTH113 (paths as text)
             found += [f"{above}/{one}" if above else one for one in mine]
     return found
 

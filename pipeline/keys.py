@@ -196,18 +196,12 @@ def _read(piece: tuple[Path, Asked]) -> _Shard:
     return found
 
 
-def admitted(where: dict[str, list[str]]) -> pl.Expr:
-    """Whether `where` lets a record in; a null tag is none of the values that it names."""
-    admits = [pl.col(name).is_in(values).fill_null(False) for name, values in where.items()]
-    return pl.all_horizontal(pl.repeat(True, pl.len()), *admits)
-
-
 def _keys(records: pl.DataFrame, asked: Asked) -> _Shard:
     """The keys of some records of one part."""
     frame = records.select("subset", "row", "part", place=pl.col("subset").rank("dense").cast(pl.UInt32) - 1)
     subsets, place = frame["subset"].unique().sort().to_list(), frame["place"].to_numpy()
     return _Shard(
-        ids=halves(records, "id"),
+        ids=halves(records["id"]),
         subsets=subsets,
         subset=place,
         row=frame["row"].to_numpy(),
@@ -218,21 +212,18 @@ def _keys(records: pl.DataFrame, asked: Asked) -> _Shard:
     )
 
 
-def halves(records: pl.DataFrame, name: str) -> Halves:
-    """A column of 32 hexadecimal digits as the upper and the lower half of each."""
-    digits = pl.col(name).str.decode("hex")
-    places = {"high": 0, "low": 8}
-    return records.select(
-        digits.bin.slice(place, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big").alias(half)
-        for half, place in places.items()
-    ).to_numpy()
+def halves(ids: pl.Series) -> Halves:
+    """Ids of 32 hexadecimal digits as the upper and the lower half of each, shape (ids, 2)."""
+    raw = ids.to_frame("id").select(pl.col("id").str.decode("hex"))
+    parts = [pl.col("id").bin.slice(at, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big") for at in (0, 8)]
+    return raw.select(high=parts[0], low=parts[1]).to_numpy()
 
 
 def _further(records: pl.DataFrame, asked: Asked) -> dict[str, npt.NDArray[Any]]:
     """What is known of some records only where it is asked for."""
     found: dict[str, npt.NDArray[Any]] = dict(candidates.refused(records, asked))
     if asked.prompts and "prompt_id" in records.columns:
-        found["prompts"] = halves(records, "prompt_id")
+        found["prompts"] = halves(records["prompt_id"])
     if asked.notion and (name := f"{asked.notion}_key") in records.columns:
         found["near"] = records[name].to_numpy()
     if asked.characters:

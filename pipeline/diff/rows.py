@@ -18,6 +18,7 @@ from pipeline.diff.matching import Words
 from pipeline.diff.sides import Kind, Side
 from pipeline.engine import Engine
 from pipeline.judge.read import verdicts
+from pipeline.keys import halves
 
 Numbers = npt.NDArray[np.uint32]
 
@@ -122,7 +123,7 @@ def _tell_languages(rows: Rows, side: Side) -> None:
             codes = [known.setdefault(name, len(known)) for name in frame["language"].unique(maintain_order=True)]
             names = list(known)
             code = frame["language"].replace_strict([names[one] for one in codes], codes, return_dtype=pl.UInt16)
-            row, verdict = _found(rows, *halves(frame["id"]))
+            row, verdict = _found(rows, *halves(frame["id"]).T)
             rows.language[row], judged[row] = code.to_numpy()[verdict], True
     rows.languages, rows.judged = list(known), int(judged.sum())
 
@@ -136,13 +137,6 @@ def _found(rows: Rows, high: Words, low: Words) -> tuple[npt.NDArray[np.int64], 
     row = np.arange(len(which)) + np.repeat(first - np.cumsum(end - first) + (end - first), end - first)
     same = rows.low[row] == low[which]
     return row[same], which[same]
-
-
-def halves(ids: pl.Series) -> tuple[Words, Words]:
-    """The upper and the lower half of ids given as 32 hexadecimal digits."""
-    raw = ids.str.decode("hex")
-    high, low = (raw.bin.slice(at, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big").to_numpy() for at in (0, 8))
-    return high, low
 
 
 def frames(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
@@ -175,7 +169,7 @@ def _read(piece: tuple[Path, Kind]) -> Shard:
     every = (
         pl.concat(pieces) if pieces else pl.DataFrame(schema={"id": pl.String, "mark": pl.UInt64, "size": pl.UInt32})
     )
-    high, low = halves(every["id"])
+    high, low = halves(every["id"]).T
     return Shard(
         high=high,
         low=low,

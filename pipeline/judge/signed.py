@@ -14,6 +14,7 @@ from collectors.errors import ArtefactError
 from pipeline import shards
 from pipeline.judge import tokens
 from pipeline.judge.minhash import BANDS, signatures
+from pipeline.keys import halves
 
 NOTIONS: Final = ("request", "row")
 """What near-duplicates are told by: the request alone, or the request and its answer."""
@@ -57,13 +58,6 @@ def write_signatures(path: Path, ids: pl.Series, request: Signature, row: Signat
     bands = [pa.FixedSizeListArray.from_arrays(pa.array(one.bands.ravel()), type=_BANDS) for one in (request, row)]
     columns = [*(pa.array(half) for half in halves(ids).T), *map(pa.array, (request.keys, row.keys)), *bands]
     shards.write(path, pa.Table.from_arrays(columns, schema=SCHEMA))
-
-
-def halves(ids: pl.Series) -> npt.NDArray[np.uint64]:
-    """The upper and the lower half of each id, shape (ids, 2)."""
-    raw = ids.str.decode("hex").to_frame("id")
-    parts = [pl.col("id").bin.slice(at, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big") for at in (0, 8)]
-    return raw.select(high=parts[0], low=parts[1]).to_numpy()
 
 
 class Names(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from collectors.catalog import Catalog
 from collectors.errors import TemplateError
 from collectors.globs import first_mark
 from collectors.mixture import Mixture, Part
-from pipeline import keys, selection, shards
+from pipeline import candidates, keys, selection, shards
 from pipeline.folder import manifest
 from pipeline.why.places import LINEAGE, Lineage, Place, Records, threaded
 
@@ -22,6 +23,9 @@ Record = dict[str, Any]
 
 DRAWN: Final = ("max_rows", "weight")
 """The reasons that are decided by a draw in the part alone."""
+
+TAGS: Final = ("lang", "task", "gen")
+"""The keys of a `where` that a record answers by itself; `language` is the verdict's, where there is one."""
 
 ALONE: Final = {"where", "evaluation", "duplicate", *DRAWN}
 """The reasons that can be told from a record, those of its id and its part; any other asks for the whole mixture."""
@@ -66,8 +70,6 @@ class Built:
     recipe: Mixture
     _pools: dict[int, npt.NDArray[np.uint64]] = field(default_factory=dict)
     """The draws of the candidates of parts that were asked for."""
-    _verdicts: tuple[tuple[tuple[int, Path, slice], ...], selection.Verdicts] | None = None
-    """The shards and the verdicts on all candidates, once they were decided on again."""
 
     def decision(self, lineage: Lineage, record: Record, same: Sequence[Place]) -> Record:
         """Whether the record was `taken`, by which `rule` it was not, and `said` in words; `same` have its id.
@@ -80,7 +82,7 @@ class Built:
         if not numbers:
             return told | {"rule": "source", "said": f"{lineage.source} is no part of it"}
         number, part = numbers[0], self.recipe.parts[numbers[0]]
-        alone = len(numbers) == 1 and self.book["left_out"].keys() <= ALONE
+        alone = len(numbers) == 1 and self._simple
         try:
             rows = self._rows(record["id"], lineage)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
@@ -141,8 +143,7 @@ class Built:
     def _barred(self, number: int, lineage: Lineage, same: Sequence[Place]) -> Record:
         """The rule without a draw that leaves the record out, and in words; nothing where there is none."""
         parts = self.recipe.parts
-        wanted = ["lang", "task", "gen", "language"]
-        frame = self.records.read(same, [*LINEAGE, *wanted])
+        frame = self.records.read(same, [*LINEAGE, *TAGS])
         frames = [frame.filter(pl.col("source") == part.source) for part in parts]
         known = keys.of(parts, [self._marks(part) for part in parts], frames)
         verdict = selection.barred(self.recipe, known)
@@ -173,14 +174,6 @@ class Built:
 
     def _decided(self, numbers: list[int], lineage: Lineage, same: Sequence[Place]) -> Record:
         """The rule that leaves the record out of its parts, told by deciding on the whole mixture again."""
-        if self._verdicts is None:
-            from pipeline.engine import Engine  # the whole of mixing, for the few mixtures that need it
-            from pipeline.mix import of_recipe
-
-            with Engine(1) as engine:
-                known, chosen = of_recipe(self.folder.name, self.recipe, self.catalog, self.records.out).decide(engine)
-            object.__setattr__(self, "_verdicts", (known.pieces, chosen.verdict))
-        assert self._verdicts is not None
         pieces, verdict = self._verdicts
         (place,) = (one for one in same if self._lineage(one) == lineage)
         found = [
@@ -192,6 +185,22 @@ class Built:
             return {}
         rule = selection.REASONS[max(found)]
         return {"rule": rule, "said": SAID[rule]}
+
+    @cached_property
+    def _simple(self) -> bool:
+        """Whether its rules can be told from a record and those of its id: no policies, groups or verdicts."""
+        asked = {name for part in self.recipe.parts for name in (*part.where.columns, *part.where.verdicts)}
+        return self.book["left_out"].keys() <= ALONE and not self.recipe.groups and asked <= set(TAGS)
+
+    @cached_property
+    def _verdicts(self) -> tuple[tuple[tuple[int, Path, slice], ...], selection.Verdicts]:
+        """The shards of all candidates, and the verdicts on them."""
+        from pipeline.engine import Engine  # the whole of mixing, for the few mixtures that need it
+        from pipeline.mix import of_recipe
+
+        with Engine(1) as engine:
+            known, chosen = of_recipe(self.folder.name, self.recipe, self.catalog, self.records.out).decide(engine)
+        return known.pieces, chosen.verdict
 
     def _lineage(self, place: Place) -> Lineage:
         return Lineage(*self.records.read([place], LINEAGE[1:]).row(0))
@@ -230,13 +239,13 @@ class Built:
     def _drawn(self, number: int, seed: int) -> list[npt.NDArray[np.uint64]]:
         """The draws of the records that a part lets in, shard by shard."""
         part = self.recipe.parts[number]
-        where, marks = part.where.allowed(), self._marks(part)
+        where, marks = part.where.columns, self._marks(part)
         barring = bool(marks) and not part.evaluation
 
         def drawn(path: Path) -> npt.NDArray[np.uint64]:
             frame = keys.columns(path, ["id", *(["subset"] if barring else []), *where])
             if where:
-                frame = frame.filter(keys.admitted(where))
+                frame = frame.filter(pl.Series(candidates.admitted(part.where, frame)))
             if barring:
                 marked = [name for name in frame["subset"].unique() if first_mark(name, marks)]
                 frame = frame.filter(~pl.col("subset").is_in(marked))
