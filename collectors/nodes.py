@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -79,7 +79,8 @@ def _first(error: ValidationError, model: type[Node]) -> str:
     problems = error.errors(include_url=False)
     # An unknown key is the cause more often than the missing one that it was meant to be.
     problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    place = ".".join(str(step) for step in problem["loc"] if not str(step).startswith(("function-", "list[", "str")))
+    steps = _without_tags(model, problem["loc"])
+    place = ".".join(str(step) for step in steps if not str(step).startswith(("function-", "list[", "str")))
     if problem["type"] == "extra_forbidden":
         owner = _owner(model, problem["loc"][:-1])
         keys = [field.alias or name for name, field in owner.model_fields.items()] if owner else []
@@ -99,10 +100,33 @@ def _owner(model: type[Node], steps: tuple[int | str, ...]) -> type[Node] | None
     found: list[type[Node]] = [model]
     for step in steps:
         field = found[-1].model_fields.get(str(step))
-        if field is None:
-            continue
-        found.extend(_nodes_in(field.annotation))
+        tagged = [node for node in found if step in _tags(node)]
+        found = tagged or (_nodes_in(field.annotation) if field else []) or found
     return found[-1]
+
+
+def _without_tags(model: type[Node], steps: tuple[int | str, ...]) -> list[int | str]:
+    """A path without the steps that only say which node of a union is meant."""
+    shown = []
+    for place, step in enumerate(steps):
+        inner = _owner(model, steps[:place])
+        if inner is not None and str(step) not in inner.model_fields and step in _union_tags(model, steps[:place]):
+            continue
+        shown.append(step)
+    return shown
+
+
+def _union_tags(model: type[Node], steps: tuple[int | str, ...]) -> set[str]:
+    """The tags of the union that the path ends at."""
+    owner = _owner(model, steps[:-1])
+    field = owner.model_fields.get(str(steps[-1])) if owner and steps else None
+    return {tag for node in _nodes_in(field.annotation) for tag in _tags(node)} if field else set()
+
+
+def _tags(node: type[Node]) -> set[str]:
+    """What a node's key `name` may say, where that is fixed."""
+    field = node.model_fields.get("name")
+    return set(get_args(field.annotation)) if field and get_origin(field.annotation) is Literal else set()
 
 
 def _nodes_in(annotation: Any) -> list[type[Node]]:

@@ -13,12 +13,10 @@ from pydantic import Field, model_validator
 
 from collectors.errors import CatalogError, nearest
 from collectors.nodes import Node, parsed, read_yaml
+from train.methods.nodes import Count, Lora, Method, Positive, Share
 
 TINY: Final = "tiny-random-llama"
 """The base that is made on the spot: a small Llama with random weights and a tokenizer trained on the mixture."""
-
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Tiny(Node):
@@ -36,57 +34,69 @@ class Tiny(Node):
         return self
 
 
-class Lora(Node):
-    """Low-rank adaptation (arXiv 2106.09685) as peft builds it.
+class Quantisation(Node):
+    """The base held in 4 or 8 bits by bitsandbytes (arXiv 2305.14314, arXiv 2208.07339); adapters stay as they are.
 
-    `targets` is `all-linear` or the names of modules; `train_whole` names modules trained and saved beside the
-    adapter in full, which costs their whole size.
+    `kind` and `double` (quantised scales) are for 4 bits; `compute` is the type that products are taken in.
     """
 
-    name: Literal["lora"] = "lora"
-    r: Count = 8
-    alpha: Annotated[float, Field(gt=0)] = 16
-    dropout: Share = 0.05
-    targets: Literal["all-linear"] | list[str] = "all-linear"
-    train_whole: list[str] = Field(default_factory=list)
+    bits: Literal[4, 8] = 4
+    kind: Literal["nf4", "fp4"] = "nf4"
+    double: bool = True
+    compute: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
 
 
 class Recipe(Node):
     """Everything that decides a training except the mixture.
 
-    `cutoff` is in tokens and also the length of a packed row; `batch` counts (packed) rows a device, so a step sees
-    `batch * accumulation` of them on each device. Training lasts `epochs`, and no longer than `steps` where given.
-    `log_every`, `evaluate_every` and `save_every` are in steps; held-out rows are always evaluated before the first
-    step and after the last one.
+    `trust_remote_code` is the revision of the base whose own code may run; without it none does. `prompt` is a format
+    of `templates/prompts`, or `own`: the chat template that comes with the base's tokenizer. `cutoff` is in tokens and
+    also the length of a packed row; `batch` counts (packed) rows a device, so a step sees `batch * accumulation` of
+    them on each device. Training lasts `epochs`, and no longer than `steps` where given. `log_every`, `evaluate_every`
+    and `save_every` are in steps; held-out rows are always evaluated before the first step and after the last one.
+    `logging` says where, beside the console, the figures go: `jsonl` is the run's `metrics.jsonl`, which the other two
+    keep as well.
     """
 
     about: str
     base: str | None = None
     revision: str | None = None
+    trust_remote_code: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     tiny: Tiny = Tiny()
-    method: Lora = Lora()
+    method: Annotated[Method, Field(discriminator="name")] = Lora()
+    quantisation: Quantisation | None = None
     prompt: str = "alpaca"
     loss_on: Literal["all", "last"] = "all"
     cutoff: Annotated[int, Field(ge=16)] = 1024
-    beyond_cutoff: Literal["drop", "truncate"] = "drop"
+    beyond_cutoff: Literal["drop", "truncate", "split"] = "drop"
     packing: bool = True
-    epochs: Annotated[float, Field(gt=0)] = 3
+    epochs: Positive = 3
     steps: Count | None = None
     batch: Count = 2
     accumulation: Count = 8
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-4
-    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    optimiser: Literal["adamw", "adamw-8bit", "paged-adamw", "paged-adamw-8bit", "adafactor", "sgd"] = "adamw"
+    learning_rate: Positive = 3e-4
+    schedule: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     warmup: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    attention: Literal["auto", "sdpa", "eager", "flash_attention_2"] = "auto"
+    max_grad_norm: Positive = 1
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    attention: Literal["auto", "sdpa", "eager", "flex_attention", "flash_attention_2"] = "auto"
     gradient_checkpointing: bool = False
+    logging: Literal["none", "jsonl", "tensorboard", "wandb"] = "jsonl"
     evaluate: bool = True
     log_every: Count = 10
     evaluate_every: Count = 100
     save_every: Count = 100
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_method(cls, data: Any) -> Any:
+        # LoRA is meant where a method's settings are given without its name.
+        if isinstance(data, dict) and isinstance(data.get("method"), dict):
+            return data | {"method": {"name": "lora"} | data["method"]}
+        return data
 
     @model_validator(mode="after")
     def _saves_where_it_logs(self) -> "Recipe":

@@ -21,9 +21,10 @@ from transformers.trainer_callback import PrinterCallback
 from collectors.errors import ArtefactError, TrainingError
 from pipeline import folder
 from templates import prompt as prompts
-from train import loop, methods, model, tiny, tokens
+from train import isolation, loop, model, tiny, tokens
 from train.card import card
 from train.feed import Packed, Padded
+from train.methods import attach as methods
 from train.mixture import Mixture
 from train.recipe import TINY, Recipe
 
@@ -127,7 +128,7 @@ def _train(
     set_seed(recipe.seed)
     bare = model.load(origin, recipe)
     if recipe.packing:
-        model.check_packing(bare, recipe.base or "")
+        isolation.check(bare, recipe.base or "")
     adapted = methods.attach(bare, recipe.method, base=recipe.base or "")
     trained, every = methods.trainable(adapted)
     say(f"training {trained:,} of {every:,} parameters")

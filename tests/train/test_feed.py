@@ -6,9 +6,9 @@ import torch
 from transformers import BloomConfig, BloomForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from collectors.errors import TrainingError
+from train import isolation
 from train.encode import IGNORED
 from train.feed import Fed, Packed, Padded, positions
-from train.model import check_packing
 
 LENGTHS = ((7, 5, 4), (9, 1), (11,))
 """Three packed rows: how long their sequences are."""
@@ -93,20 +93,20 @@ def test_packed_logits_and_gradients_equal_unpacked_ones(attention: str, flat: b
 
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_llama_can_be_packed(attention: str) -> None:
-    check_packing(llama(attention), "llama")
+    isolation.check(llama(attention), "llama")
 
 
 def test_a_cache_that_would_let_sequences_see_each_other_is_noticed() -> None:
     model = llama("sdpa")
     model.config.use_cache = True
     with pytest.raises(TrainingError, match="does not keep packed sequences apart"):
-        check_packing(model, "llama")
+        isolation.check(model, "llama")
 
 
 def test_bloom_cannot_be_packed() -> None:
     model = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=16, n_layer=1, n_head=2))
     with pytest.raises(TrainingError, match=r"base bloom: cannot be packed.*set packing: false"):
-        check_packing(model, "bloom")
+        isolation.check(model, "bloom")
 
 
 def test_padding_changes_no_logits_of_bloom() -> None:

@@ -9,9 +9,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from collectors.errors import RemoteError, TrainingError
-from train import methods, model, tiny
+from train import model, tiny
+from train.methods import attach as methods
+from train.methods.nodes import Lora
 from train.mixture import Mixture
-from train.recipe import Lora, Recipe
+from train.recipe import Recipe
 
 With = Callable[..., Recipe]
 

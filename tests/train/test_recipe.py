@@ -36,7 +36,7 @@ def test_a_recipe_may_be_a_path(tmp_path: Path) -> None:
         ("demo", ["seed.x=1", "seed.x.y=2"], "--set seed.x.y=2: x holds a value, not further keys"),
         ("demo", ["cutoff=4"], "recipe demo: cutoff: Input should be greater than or equal to 16 (found 4)"),
         ("demo", ["save_every=7"], "recipe demo: save_every must be a multiple of log_every"),
-        ("demo", ["beyond_cutoff=split"], "recipe demo: beyond_cutoff: Input should be 'drop' or 'truncate'"),
+        ("demo", ["beyond_cutoff=cut"], "recipe demo: beyond_cutoff: Input should be 'drop', 'truncate' or 'split'"),
     ],
 )
 def test_a_mistake_is_one_line(name: str, settings: list[str], message: str) -> None:

@@ -19,10 +19,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BloomConfig, Bloom
 from collectors.errors import ArtefactError, TrainingError
 from pipeline import folder
 from templates.prompt import load
-from train import methods, model, run
+from train import model, run
 from train.encode import IGNORED, Encoder, conversation
+from train.methods import attach as methods
+from train.methods.nodes import Lora
 from train.mixture import Mixture, find
-from train.recipe import Lora, Recipe
+from train.recipe import Recipe
 from train.tiny import HONESTY
 
 With = Callable[..., Recipe]

@@ -8,16 +8,18 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import PreTrainedModel
 
 from collectors.errors import TrainingError, nearest
-from train.recipe import Lora
+from train.methods.nodes import Lora, Method
 
 
-def attach(model: PreTrainedModel, method: Lora, *, base: str) -> PeftModel:
+def attach(model: PreTrainedModel, method: Method, *, base: str) -> PeftModel:
     """The model with the method's trainable parts on it, everything else frozen; `base` is the name errors give it.
 
     `TrainingError` when a named module is not in the model.
     """
     names = {name for name, _ in model.named_modules() if name}
     linear = {name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    if not isinstance(method, Lora):
+        raise TrainingError(f"method {method.name}: not built yet")
     targets: Any = method.targets
     if method.targets != "all-linear":
         _check("method.targets", method.targets, linear, base)

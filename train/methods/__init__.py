@@ -1,0 +1,1 @@
+"""The methods: how a base is made trainable, and how what was trained is written."""
