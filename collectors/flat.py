@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from collectors.kernel import kernel
+from collectors.kernel import kernel, put_word, word
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -20,6 +20,9 @@ _QUOTE, _ESCAPE, _COMMA, _COLON, _OPEN, _CLOSE, _BREAK, _MINUS, _DOT, _ZERO, _NI
 _BLANK: Final = 0x20
 _SHORT: Final = tuple(b'"\\/nrtbf')
 _MEANT: Final = tuple(b'"\\/\n\r\t\b\f')
+_ONE, _TOP = np.uint64(1), np.uint64(56)
+_ONES, _HIGH = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+_QUOTES, _ESCAPES, _BLANKS = (_ONES * np.uint64(byte) for byte in (_QUOTE, _ESCAPE, _BLANK))
 _ABSENT, _NULL, _TEXT = 0, 1, 2
 
 
@@ -34,7 +37,7 @@ def flat(data: bytes, rows: int, names: Sequence[str]) -> list[pa.Array] | None:
     keys = [name.encode() for name in names]
     bounds = np.cumsum([0, *map(len, keys)], dtype=np.int64)
     # What is not written to takes no memory.
-    texts = np.empty((len(names), len(data)), np.uint8)
+    texts = np.empty((len(names), len(data) + 8), np.uint8)
     ends, states = np.zeros((len(names), rows + 1), np.int64), np.zeros((len(names), rows), np.uint8)
     held = np.frombuffer(data, np.uint8)
     if _read(held, np.frombuffer(b"".join(keys), np.uint8), bounds, texts, ends, states) != rows:
@@ -95,10 +98,9 @@ def _member(
         return -1
     at += 1
     start = at
-    while at < len(data) and data[at] != _QUOTE:
-        if data[at] == _ESCAPE or data[at] < _BLANK:
-            return -1
-        at += 1
+    at = _special(data, at)
+    if at >= len(data) or data[at] != _QUOTE:
+        return -1
     found = -1
     for field in range(len(bounds) - 1):
         if bounds[field + 1] - bounds[field] == at - start:
@@ -127,6 +129,15 @@ def _text(data: Bytes, at: int, text: Bytes, ends: Numbers, row: int) -> int:
     """Write a text's bytes behind those there are; the place behind its closing quote, beyond the data if not known."""
     size, end = len(data), ends[row]
     while at < size:
+        while at + 8 <= size:
+            eight = word(data, at)
+            put_word(text, end, eight)
+            found = _first_special(eight)
+            at, end = at + found, end + found
+            if found < 8:
+                break
+        if at == size:
+            break
         byte = data[at]
         if byte == _QUOTE:
             ends[row] = end
@@ -161,17 +172,38 @@ def _passed(data: Bytes, at: int) -> int:
     """The place behind a text that is not wanted, beyond the data if it is not known."""
     size = len(data)
     while at < size:
-        byte = data[at]
-        if byte == _QUOTE:
-            return at + 1
-        if byte < _BLANK:
+        at = _special(data, at)
+        if at >= size or data[at] < _BLANK:
             return size
-        at += 1
-        if byte == _ESCAPE:
-            code, at = _escaped(data, at)
-            if code < 0:
-                return size
+        if data[at] == _QUOTE:
+            return at + 1
+        code, at = _escaped(data, at + 1)
+        if code < 0:
+            return size
     return size
+
+
+@kernel
+def _special(data: Bytes, at: int) -> int:
+    """The place of the first quote, backslash or control character, or the data's end."""
+    while at + 8 <= len(data):
+        found = _first_special(word(data, at))
+        at += found
+        if found < 8:
+            return at
+    while at < len(data) and data[at] != _QUOTE and data[at] != _ESCAPE and data[at] >= _BLANK:
+        at += 1
+    return at
+
+
+@kernel
+def _first_special(eight: np.uint64) -> int:
+    """Which of eight bytes is the first quote, backslash or control character, 8 for none."""
+    # A byte x is 0 where (x - 1) & ~x has the highest bit set, at least the lowest such one: none borrowed from it.
+    quote, escape = eight ^ _QUOTES, eight ^ _ESCAPES
+    found = ((quote - _ONES) & ~quote | (escape - _ONES) & ~escape | (eight - _BLANKS) & ~eight) & _HIGH
+    below = ((found & (~found + _ONE)) - _ONE) & _ONES
+    return int((below * _ONES) >> _TOP) - 1 if found else 8
 
 
 @kernel
