@@ -1,23 +1,28 @@
 """What the model is fed: packed rows from the tokens folder, gathered into batches that keep sequences apart.
 
-Isolation. Position ids that restart with every sequence tell transformers where one ends, for eager and sdpa attention
-in every row of a batch, for FlashAttention's variable-length kernels only when the batch is one single row. Both work
-only without an attention mask and without a cache: with either, sequences see each other and nothing says so.
+Isolation. Position ids that restart with every sequence tell transformers where one ends, for eager, sdpa and flex
+attention in every row of a batch, for FlashAttention's variable-length kernels only when the batch is one single row,
+whose bounds are then named as well. All of it works only without an attention mask and without a cache: with either,
+sequences see each other and nothing says so. So a packed batch never has a mask and always says `use_cache=False`.
 """
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
+from transformers import PreTrainedModel
 
 from train.encode import IGNORED
+
+FLEX_BLOCK: Final = 128
+"""Tokens that flex attention masks at a time. Rows are padded up to whole blocks, or it compiles for every length."""
 
 Fed = dict[str, NDArray[Any]]
 """One packed row: `ids` and `labels` (tokens), `bounds` (sequences + 1: where each starts, then the length)."""
@@ -40,6 +45,24 @@ class PackedRows(Dataset[Fed]):
         row = index - (self.ends[place] - batch.num_rows)
         return {name: batch.column(name)[row].values.to_numpy() for name in ("ids", "labels", "bounds")}
 
+    def lengths(self) -> NDArray[np.int64]:
+        """The tokens of every row, read from the rows' edges alone."""
+        sizes = [np.diff(batch.column("ids").offsets.to_numpy()) for batch in self.batches]
+        return np.concatenate([np.empty(0, np.int64), *sizes]).astype(np.int64)
+
+
+def attention(model: PreTrainedModel) -> str:
+    """The name of the attention that a loaded model computes with: `eager`, `sdpa`, `flash_attention_2`, ..."""
+    return str(model.config.get_text_config(decoder=True)._attn_implementation or "eager")
+
+
+def collator(model: PreTrainedModel, pad: int, *, packing: bool) -> "Packed | Padded":
+    """What gathers rows into batches in the way that the model's attention needs; `pad` is the id that fills up."""
+    if not packing:
+        return Padded(pad)
+    name = attention(model)
+    return Packed(pad, flat="flash" in name, multiple=FLEX_BLOCK if name == "flex_attention" else 1)
+
 
 def positions(bounds: NDArray[Any]) -> NDArray[np.int64]:
     """0, 1, 2, ... from the start of every sequence: the positions of a packed row's tokens."""
@@ -50,23 +73,27 @@ def positions(bounds: NDArray[Any]) -> NDArray[np.int64]:
 class Packed:
     """Collates packed rows to `input_ids`, `labels`, `position_ids` of shape (rows, longest), with no attention mask.
 
-    Padding is one more sequence at the end of a row, untrained. `flat` lays all rows into one, of shape (1, tokens),
-    which FlashAttention needs.
+    Padding is one more sequence at the end of a row, untrained; rows are as long as the longest, rounded up to
+    `multiple`. `flat` lays all rows into one, of shape (1, tokens), and adds what FlashAttention takes: where each
+    sequence starts (int32, sequences + 1) and how long the longest is, as queries and as keys.
     """
 
-    def __init__(self, pad: int, *, flat: bool = False) -> None:
-        self.pad, self.flat = pad, flat
+    def __init__(self, pad: int, *, flat: bool = False, multiple: int = 1) -> None:
+        self.pad, self.flat, self.multiple = pad, flat, multiple
 
-    def __call__(self, rows: Sequence[Fed]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Fed]) -> dict[str, Any]:
         """Collate a batch."""
         columns = [(row["ids"], row["labels"], positions(row["bounds"])) for row in rows]
+        batch: dict[str, Any] = {"use_cache": False}
         if self.flat:
             columns = [tuple(np.concatenate(parts) for parts in zip(*columns, strict=True))]  # type: ignore[list-item]
-        width = max(len(ids) for ids, _, _ in columns)
+            batch |= _starts(np.concatenate([np.diff(row["bounds"]) for row in rows]))
+        width = -(-max(len(ids) for ids, _, _ in columns) // self.multiple) * self.multiple
         return {
             "input_ids": _stacked([ids for ids, _, _ in columns], width, self.pad),
             "labels": _stacked([labels for _, labels, _ in columns], width, IGNORED),
             "position_ids": _stacked([places for _, _, places in columns], width, None),
+            **batch,
         }
 
 
@@ -84,6 +111,13 @@ class Padded:
             "labels": _stacked([row["labels"] for row in rows], width, IGNORED),
             "attention_mask": _stacked([np.ones(len(row["ids"]), np.int64) for row in rows], width, 0),
         }
+
+
+def _starts(lengths: NDArray[Any]) -> dict[str, Any]:
+    """What FlashAttention's variable-length kernels take, which saves them from finding it out in every layer."""
+    starts = torch.from_numpy(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    longest = int(lengths.max())
+    return {"cu_seq_lens_q": starts, "cu_seq_lens_k": starts, "max_length_q": longest, "max_length_k": longest}
 
 
 def _stacked(rows: Sequence[NDArray[Any]], width: int, filler: int | None) -> torch.Tensor:

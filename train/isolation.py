@@ -1,36 +1,145 @@
-"""Isolation: whether packed sequences of a base stay apart, found out before anything is trained."""
+"""Isolation: whether packed sequences of a base stay apart under a method, found out before anything is trained.
+
+What was found (transformers 5.23, peft 0.21): llama, qwen2, qwen3, mistral, gemma3, glm, glm4 and internlm3 keep them
+apart, on every attention, also where layers see a local window. Bloom does not: its ALiBi counts distances from the
+start of the row and takes no positions. Of the methods, those that change layers token by token (LoRA and its kin,
+bottleneck adapters, full training) change nothing about it; those with virtual tokens break it:
+
+- prompt tuning and p-tuning: peft drops the position ids (it warns), so a row becomes one sequence;
+- prefix tuning: its keys and values come as a cache, and with a cache nobody looks at position ids;
+- and in all three the virtual tokens stand once, before a row's first sequence, at a distance from all the others.
+
+On tiny models with weights large enough to tell (`tests/train/test_isolation.py`) each of the three changed logits by
+as much as there is of them (p-tuning on llama by 8.3 of 6.6), with position ids, without, and with a mask alike.
+"""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
+import numpy as np
 import torch
-from transformers import PreTrainedModel
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.masking_utils import flash_attention_mask
 
 from collectors.errors import TrainingError
+from train.encode import IGNORED
+from train.feed import Fed, attention, collator
+from train.methods.nodes import VIRTUAL, Method
+
+FLASH: Final = "suri_flash_reference"
+"""The attention that stands in for FlashAttention's kernels where packing is tried out."""
+
+PROBE: Final = ((8, 6), (7,))
+"""The sequences, packed row by packed row, that packing is tried out with: their lengths in tokens."""
 
 
-def check(model: PreTrainedModel, name: str) -> None:
-    """Refuse to pack for a model whose packed sequences see each other, found out with two of them, apart and packed.
+def check(model: PreTrainedModel, name: str, method: Method | None = None) -> None:
+    """Refuse to pack where sequences would see each other: for a method with virtual tokens, or when a trial shows it.
 
-    `TrainingError` names the way out. Tolerances are relative to the largest logit, with room for bfloat16.
+    The trial computes the logits of a few short sequences, packed as they will be fed and each alone. `name` is what
+    the error calls the base. `TrainingError` names the reason and the way out. A model whose weights are not here (of
+    several processes, the first one has them) is taken as it is.
     """
-    refusal = TrainingError(
-        f"base {name}: cannot be packed, its attention does not keep packed sequences apart; set packing: false "
-        "(--set packing=false)"
-    )
+    if isinstance(method, VIRTUAL):
+        raise _refusal(
+            f"method {method.name}", "its virtual tokens stand once before a packed row, for all its sequences together"
+        )
     if "position_ids" not in inspect.signature(model.forward).parameters:
-        raise refusal
-    first, second = torch.arange(2, 10), torch.arange(11, 5, -1)
-    places = torch.cat([torch.arange(len(first)), torch.arange(len(second))])
+        raise _refusal(f"base {name}", "it takes no positions, so a packed row would be one sequence to it")
+    if next(model.parameters()).is_meta:
+        return
     training = model.training
     model.eval()
-    with torch.no_grad():
-        apart = model(second[None].to(model.device)).logits[0].float()
-        packed = (
-            model(torch.cat([first, second])[None].to(model.device), position_ids=places[None].to(model.device))
-            .logits[0, len(first) :]
-            .float()
-        )
-    model.train(training)
-    tolerance = 0.05 if model.dtype == torch.bfloat16 else 1e-3
-    if (packed - apart).abs().max() > tolerance * apart.abs().max():
-        raise refusal
+    try:
+        with torch.no_grad(), _computable(model):
+            apart = _apart(model)
+    finally:
+        model.train(training)
+    if not apart:
+        raise _refusal(f"base {name}", "its attention does not keep packed sequences apart")
+
+
+def _refusal(who: str, reason: str) -> TrainingError:
+    return TrainingError(f"{who}: cannot be packed, {reason}; set packing: false (--set packing=false)")
+
+
+def _apart(model: PreTrainedModel) -> bool:
+    """Whether every sequence of the trial has the logits that it has alone, with room for half precision."""
+    rows = [_row(lengths, 7 * number) for number, lengths in enumerate(PROBE)]
+    batch = collator(model, 0, packing=True)(rows)
+    packed = _logits(model, batch)
+    tolerance = 1e-3 if model.dtype == torch.float32 and not getattr(model, "is_quantized", False) else 0.05
+    start = 0
+    for number, row in enumerate(rows):
+        for first, last in zip(row["bounds"][:-1], row["bounds"][1:], strict=True):
+            alone = _logits(model, {"input_ids": torch.from_numpy(row["ids"][None, first:last].astype(np.int64))})[0]
+            flat = packed.shape[0] == 1
+            found = packed[0, start + first : start + last] if flat else packed[number, first:last]
+            if not (found - alone).abs().max() <= tolerance * alone.abs().max():
+                return False
+        start += len(row["ids"])
+    return True
+
+
+def _row(lengths: tuple[int, ...], shift: int) -> Fed:
+    ids = 2 + (np.arange(sum(lengths), dtype=np.int32) * 5 + shift) % 29
+    bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return {"ids": ids, "labels": np.full_like(ids, IGNORED), "bounds": bounds}
+
+
+def _logits(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
+    placed = {key: value.to(model.device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
+    placed.pop("labels", None)
+    return model(**placed).logits.float()
+
+
+@contextmanager
+def _computable(model: PreTrainedModel) -> Iterator[None]:
+    """For the time of a trial, FlashAttention's kernels give way to what they compute, in plain torch.
+
+    They run on a GPU alone, and the model may not be there yet. What is tried is that the bounds reach the attention.
+    """
+    chosen = attention(model)
+    if "flash" not in chosen:
+        yield
+        return
+    AttentionInterface.register(FLASH, flash_reference)
+    AttentionMaskInterface.register(FLASH, flash_attention_mask)
+    model.set_attn_implementation(FLASH)
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(chosen)
+
+
+def flash_reference(
+    module: nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    *,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    cu_seq_lens_q: torch.Tensor | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, None]:
+    """What FlashAttention's variable-length kernels compute, sequence by sequence; without bounds a row is one.
+
+    `query`, `key` and `value` are (rows, heads, tokens, size), the result (rows, tokens, heads, size). Dropout, masks
+    of padding, caps and sinks, which are the same for packed and single sequences, are left out.
+    """
+    bounds = [0, query.shape[2]] if cu_seq_lens_q is None else cu_seq_lens_q.tolist()
+    pieces = []
+    for first, last in zip(bounds, bounds[1:], strict=False):
+        places = torch.arange(last - first, device=query.device)
+        seen = places[:, None] >= places
+        if sliding_window is not None:
+            seen &= places[:, None] - places < sliding_window
+        parts = (states[:, :, first:last] for states in (query, key, value))
+        pieces.append(scaled_dot_product_attention(*parts, attn_mask=seen, scale=scaling, enable_gqa=True))
+    return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
