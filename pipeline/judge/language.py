@@ -1,7 +1,7 @@
 """The language a text is written in: by its script and common words where they decide it, by lingua where they do not.
 
 A text of several scripts is of the one most of its words are in; `scripts` says what is no prose and does not count.
-Japanese and Chinese are told apart by `han`: lingua takes any text without kana for Chinese.
+Japanese and Chinese are told apart by `han` and `vocabulary`: lingua takes any text without kana for Chinese.
 """
 
 import functools
@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from pipeline.judge import scripts
-from pipeline.judge.han import JAPANESE
+from pipeline.judge import scripts, vocabulary
 from pipeline.judge.scripts import HAN, KANA, LATIN, SCRIPTS, SPACED, Counts, counts
 
 SOLE: Final = {
@@ -60,6 +59,12 @@ up to five in a row, which is right half as often again as three in a row, and t
 """
 
 FEW: Final = 24
+
+FEW_HAN: Final = 40
+"""Chinese characters up to which a text is asked for its words."""
+
+LEANING, UNBROKEN = 100, 5
+"""What a sign of `han`, and each character that is allowed in Japanese, adds there, in hundredths of a power of ten."""
 
 LETTERS_A_WORD: Final = {"CJK": 1.5, "KANA": 2.0, "HANGUL": 2.5, "DEVANAGARI": 3.0} | dict.fromkeys(
     ("THAI", "LAO", "KHMER", "MYANMAR"), 4.0
@@ -145,16 +150,20 @@ def _east(
     kana, hans, hant = table[:, KANA], table[:, scripts.BROKEN_HANS], table[:, scripts.BROKEN_HANT]
     not_japanese = 4 * table[:, scripts.BROKEN_JA] + table[:, scripts.TOWARDS_ZH]
     not_chinese = 4 * np.minimum(hans, hant) + table[:, scripts.TOWARDS_JA]
-    open_ = np.flatnonzero((kana == 0) & (table[:, scripts.BROKEN_JA] == 0))
-    spoken = texts.gather(rows[open_]).str.extract_many(JAPANESE).list.len().to_numpy()
-    not_chinese[open_] += 4 * spoken
     gap = not_chinese - not_japanese
     # About three letters in five of a Japanese text are kana, one in three of a Chinese text is no Japanese character.
     few = 5 * table[:, scripts.BROKEN_JA] >= 3 * kana
     japanese = np.where(kana > 0, ~few, gap >= 3)
+    likelier = np.where(kana > 0, np.abs(kana - table[:, scripts.BROKEN_JA]), np.abs(gap) / 2)
+    # What every standard allows is told by its words; what is long would have broken one.
+    allowed = (kana == 0) & (table[:, scripts.BROKEN_JA] == 0) & (gap < 3)
+    for place in np.flatnonzero(allowed & (table[:, HAN] <= FEW_HAN)):
+        words = vocabulary.japanese(texts[int(rows[place])])
+        words += LEANING * int(gap[place]) + UNBROKEN * int(table[place, HAN])
+        japanese[place], likelier[place] = words > 0, abs(words) / 200
     chinese = np.where(hans < hant, "zh-Hans", np.where(hant < hans, "zh-Hant", "zh"))
     language[rows] = np.where(japanese, "ja", chinese)
-    certain[rows] = 1 - 0.5 ** (1 + np.where(kana > 0, np.abs(kana - table[:, scripts.BROKEN_JA]), np.abs(gap) / 2))
+    certain[rows] = 1 - 0.5 ** (1 + likelier)
 
 
 def _doubtful(

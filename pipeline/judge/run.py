@@ -29,7 +29,7 @@ from pipeline.judge.signed import NOTIONS, Signed
 from pipeline.judge.suites import SuiteItems
 from pipeline.judge.verdict import PAIRS, ROWS, SCHEMA, SUITES
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of every fingerprint of this stage: raised when the same records would be judged otherwise."""
 
 INDEX: Final = "index"

@@ -133,13 +133,31 @@ def written() -> pl.DataFrame:
 
 @pytest.mark.parametrize("language", ["zh-Hant", "ja"])
 def test_hand_written_chinese_and_japanese(language: str) -> None:
-    rows = written().filter(pl.col("language") == language, pl.col("note") != "alike")
+    rows = written().filter(pl.col("language") == language)
     assert rows.height >= 200
     right = ["zh", "zh-Hant"] if language == "zh-Hant" else ["ja"]
     texts = rows["text"]
     assert detect(texts.filter(texts.str.len_chars() >= 20))["language"].is_in(right).mean() >= 0.99
     cut = pl.concat([texts.filter(texts.str.len_chars() >= 6).str.slice(0, length) for length in range(6, 11)])
     assert detect(cut)["language"].is_in(right).mean() >= 0.97
+
+
+@pytest.mark.parametrize(
+    ("right", "strings"),
+    [
+        (
+            "ja",
+            "交通事故調査 児童相談所職員 社会人野球 入学願書受付 図書返却口 救急病院一覧 賃貸契約更新 議事録作成 始発電車運行",
+        ),
+        (
+            "zh",
+            "交通银行 儿童福利院 高铁座位 房價走勢 中西合璧 請勿吸煙 美術館特展 公车路线 工商總會 傳統工藝 医院名单",
+        ),
+    ],
+)
+def test_words_tell_where_every_character_is_allowed(right: str, strings: str) -> None:
+    found = detect(pl.Series(strings.split()))["language"]
+    assert found.str.starts_with(right).all(), found.to_list()
 
 
 def test_whole_sentences_of_many_languages() -> None:
