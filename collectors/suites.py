@@ -33,7 +33,10 @@ class Split(Node):
 
 
 class Suite(Node):
-    """One evaluation set. `format` is that of all its files: `json` is an array or JSON Lines, whatever the name."""
+    """One evaluation set. `format` is that of all its files: `json` is an array or JSON Lines, whatever the name.
+
+    A file named `.xlsx` is a workbook whatever `format` says, read by position: question, options, answer.
+    """
 
     title: str
     about: str

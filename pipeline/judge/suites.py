@@ -20,6 +20,7 @@ from collectors.errors import CatalogError, SourceError
 from collectors.fetch import fetch
 from collectors.globs import matches
 from collectors.suites import Fields, Suite
+from pipeline.judge.sheets import sheet_rows
 from pipeline.shards import digest
 
 ITEMS: Final[dict[str, type[pl.DataType]]] = {
@@ -103,7 +104,8 @@ def _of_folder(name: str, suite: Suite, folder: Path) -> SuiteItems:
         if split is None or not split.scored:
             continue
         broken = _broken(f"{name}: {folder / path}")
-        rows = list(_rows(suite.format, read(), broken))
+        sheets = path.endswith(".xlsx")
+        rows = list(sheet_rows(read(), suite.columns, broken) if sheets else _rows(suite.format, read(), broken))
         found += _items(f"{name}/{path}", rows, suite.columns, broken)
         files[holder.relative_to(folder).as_posix()] = digest(holder)
     if not files:

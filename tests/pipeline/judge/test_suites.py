@@ -57,6 +57,63 @@ def test_an_array_with_chinese_keys(tmp_path: Path) -> None:
     assert read(folder)["mmcu"].items.rows() == [("mmcu/test.json:0", "下列哪一项是颜色？", "A:红\nB:三", "A")]
 
 
+def test_sheets_are_read_by_position(tmp_path: Path) -> None:
+    sheets = {
+        "外科": [["题目", "选项甲", "选项乙", "答案"], ["一加一是几？", "二", "三", "A"]],
+        "教育": [["第二题", "x", "y", "z", "AB"], ["", "", "", "", ""], ["第三题", "x", "y", "z", "Ｃ"]],
+    }
+    folder = laid(tmp_path, {"mmcu/医疗.xlsx": workbook(sheets)})
+    assert read(folder)["mmcu"].items.rows() == [
+        ("mmcu/医疗.xlsx:0", "一加一是几？", "二\n三", "A"),
+        ("mmcu/医疗.xlsx:1", "第二题", "x\ny\nz", "AB"),
+        ("mmcu/医疗.xlsx:2", "第三题", "x\ny\nz", "Ｃ"),
+    ]
+
+
+def workbook(sheets: dict[str, list[list[str]]]) -> bytes:
+    """The least that is an Excel workbook (ECMA-376) with these sheets of texts."""
+    office, main = "http://schemas.openxmlformats.org/officeDocument/2006/relationships", "spreadsheetml/2006/main"
+    package = "http://schemas.openxmlformats.org/package/2006"
+
+    def relations(targets: dict[str, str]) -> str:
+        links = (
+            f'<Relationship Id="r{number}" Type="{office}/{kind}" Target="{target}"/>'
+            for number, (target, kind) in enumerate(targets.items())
+        )
+        return f'<Relationships xmlns="{package}/relationships">{"".join(links)}</Relationships>'
+
+    parts = {f"worksheets/s{number}.xml": rows for number, rows in enumerate(sheets.values())}
+    named = "".join(f'<sheet name="{name}" sheetId="{n + 1}" r:id="r{n}"/>' for n, name in enumerate(sheets))
+    kinds = '<Default Extension="xml" ContentType="application/xml"/>'
+    kinds += '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+    files = {
+        "[Content_Types].xml": f'<Types xmlns="{package}/content-types">{kinds}</Types>',
+        "_rels/.rels": relations({"xl/workbook.xml": "officeDocument"}),
+        "xl/workbook.xml": f'<workbook xmlns="http://schemas.openxmlformats.org/{main}" xmlns:r="{office}">'
+        f"<sheets>{named}</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": relations(dict.fromkeys(parts, "worksheet")),
+    }
+    for part, rows in parts.items():
+        lines = (
+            "".join(
+                f'<c r="{chr(65 + column)}{row}" t="inlineStr"><is><t>{text}</t></is></c>'
+                for column, text in enumerate(cells)
+                if text
+            )
+            for row, cells in enumerate(rows, 1)
+        )
+        body = "".join(f'<row r="{row}">{line}</row>' for row, line in enumerate(lines, 1))
+        files[f"xl/{part}"] = (
+            f'<worksheet xmlns="http://schemas.openxmlformats.org/{main}"><sheetData>{body}</sheetData></worksheet>'
+        )
+    return zipped(files)
+
+
+def test_what_is_no_workbook_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"mmcu: .*a\.xlsx: is no Excel workbook"):
+        read(laid(tmp_path, {"mmcu/a.xlsx": b"PK junk"}))
+
+
 def test_csv_with_an_unnamed_column_a_mark_and_a_break_within_a_cell(tmp_path: Path) -> None:
     table = '\ufeff,Question,A,B,C,D,Answer\r\n0,"一加一，\n等于？",一,二,三,四,B\r\n'
     folder = laid(tmp_path, {"cmmlu/data/test/sums.csv": table, "cmmlu/README.md": "not data"})
