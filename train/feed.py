@@ -45,11 +45,6 @@ class PackedRows(Dataset[Fed]):
         row = index - (self.ends[place] - batch.num_rows)
         return {name: batch.column(name)[row].values.to_numpy() for name in ("ids", "labels", "bounds")}
 
-    def lengths(self) -> NDArray[np.int64]:
-        """The tokens of every row, read from the rows' edges alone."""
-        sizes = [np.diff(batch.column("ids").offsets.to_numpy()) for batch in self.batches]
-        return np.concatenate([np.empty(0, np.int64), *sizes]).astype(np.int64)
-
 
 def attention(model: PreTrainedModel) -> str:
     """The name of the attention that a loaded model computes with: `eager`, `sdpa`, `flash_attention_2`, ..."""

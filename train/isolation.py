@@ -14,8 +14,10 @@ as much as there is of them (p-tuning on llama by 8.3 of 6.6), with position ids
 """
 
 import inspect
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -30,33 +32,43 @@ from train.encode import IGNORED
 from train.feed import Fed, attention, collator
 from train.methods.nodes import VIRTUAL, Method
 
-FLASH: Final = "suri_flash_reference"
-"""The attention that stands in for FlashAttention's kernels where packing is tried out."""
+VARLEN: Final = "suri_varlen"
+"""The attention that stands in for FlashAttention's kernels where packing is tried out: `varlen`."""
 
 PROBE: Final = ((8, 6), (7,))
 """The sequences, packed row by packed row, that packing is tried out with: their lengths in tokens."""
+
+
+def check_method(method: Method) -> None:
+    """Refuse to pack under a method with virtual tokens; this much is known before a base is loaded."""
+    if isinstance(method, VIRTUAL):
+        raise _refusal(
+            f"method {method.name}", "its virtual tokens stand once before a packed row, for all its sequences together"
+        )
 
 
 def check(model: PreTrainedModel, name: str, method: Method | None = None) -> None:
     """Refuse to pack where sequences would see each other: for a method with virtual tokens, or when a trial shows it.
 
     The trial computes the logits of a few short sequences, packed as they will be fed and each alone. `name` is what
-    the error calls the base. `TrainingError` names the reason and the way out. A model whose weights are not here (of
-    several processes, the first one has them) is taken as it is.
+    the error calls the base. `TrainingError` names the reason and the way out. A model whose weights are not here (the
+    first of several processes has them, or each a piece) is taken as it is.
     """
-    if isinstance(method, VIRTUAL):
-        raise _refusal(
-            f"method {method.name}", "its virtual tokens stand once before a packed row, for all its sequences together"
-        )
+    if method is not None:
+        check_method(method)
     if "position_ids" not in inspect.signature(model.forward).parameters:
         raise _refusal(f"base {name}", "it takes no positions, so a packed row would be one sequence to it")
-    if next(model.parameters()).is_meta:
+    weight = next(model.parameters())
+    if weight.is_meta or not weight.numel():
         return
-    training = model.training
+    training, gather = model.training, collator(model, 0, packing=True)
     model.eval()
     try:
         with torch.no_grad(), _computable(model):
-            apart = _apart(model)
+            apart = _apart(model, gather)
+    except (TypeError, ValueError, IndexError) as error:
+        # A base with code of its own may want something special in its input, which a packed row cannot give it.
+        raise _refusal(f"base {name}", f"it does not take rows as they would be packed ({error})") from None
     finally:
         model.train(training)
     if not apart:
@@ -67,15 +79,14 @@ def _refusal(who: str, reason: str) -> TrainingError:
     return TrainingError(f"{who}: cannot be packed, {reason}; set packing: false (--set packing=false)")
 
 
-def _apart(model: PreTrainedModel) -> bool:
+def _apart(model: PreTrainedModel, gather: Callable[[Sequence[Fed]], dict[str, Any]]) -> bool:
     """Whether every sequence of the trial has the logits that it has alone, with room for half precision."""
     rows = [_row(lengths, 7 * number) for number, lengths in enumerate(PROBE)]
-    batch = collator(model, 0, packing=True)(rows)
-    packed = _logits(model, batch)
+    packed = _logits(model, gather(rows))
     tolerance = 1e-3 if model.dtype == torch.float32 and not getattr(model, "is_quantized", False) else 0.05
     start = 0
     for number, row in enumerate(rows):
-        for first, last in zip(row["bounds"][:-1], row["bounds"][1:], strict=True):
+        for first, last in pairwise(row["bounds"].tolist()):
             alone = _logits(model, {"input_ids": torch.from_numpy(row["ids"][None, first:last].astype(np.int64))})[0]
             flat = packed.shape[0] == 1
             found = packed[0, start + first : start + last] if flat else packed[number, first:last]
@@ -94,29 +105,42 @@ def _row(lengths: tuple[int, ...], shift: int) -> Fed:
 def _logits(model: PreTrainedModel, batch: dict[str, Any]) -> torch.Tensor:
     placed = {key: value.to(model.device) if isinstance(value, torch.Tensor) else value for key, value in batch.items()}
     placed.pop("labels", None)
-    return model(**placed).logits.float()
+    logits: torch.Tensor = model(**placed).logits
+    return logits.float()
 
 
 @contextmanager
 def _computable(model: PreTrainedModel) -> Iterator[None]:
-    """For the time of a trial, FlashAttention's kernels give way to what they compute, in plain torch.
+    """For the time of a trial, kernels of a GPU give way to what they compute: the model may not be there yet.
 
-    They run on a GPU alone, and the model may not be there yet. What is tried is that the bounds reach the attention.
+    In place of FlashAttention stands `varlen`: what is tried is whether the bounds of sequences reach the attention.
     """
     chosen = attention(model)
     if "flash" not in chosen:
-        yield
+        with uncompiled():
+            yield
         return
-    AttentionInterface.register(FLASH, flash_reference)
-    AttentionMaskInterface.register(FLASH, flash_attention_mask)
-    model.set_attn_implementation(FLASH)
+    AttentionInterface.register(VARLEN, varlen)
+    AttentionMaskInterface.register(VARLEN, flash_attention_mask)
+    # Asking the model to change it would want the kernels to be there when it is changed back.
+    config = model.config.get_text_config(decoder=True)
+    config._attn_implementation = VARLEN
     try:
         yield
     finally:
-        model.set_attn_implementation(chosen)
+        config._attn_implementation = chosen
 
 
-def flash_reference(
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """flex attention as torch defines it, which has no backward pass on a CPU; compiling it there takes a minute."""
+    with torch.compiler.set_stance("force_eager"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "flex_attention called without torch.compile", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's parts of one another
+        yield
+
+
+def varlen(
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -135,11 +159,11 @@ def flash_reference(
     """
     bounds = [0, query.shape[2]] if cu_seq_lens_q is None else cu_seq_lens_q.tolist()
     pieces = []
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         places = torch.arange(last - first, device=query.device)
         seen = places[:, None] >= places
         if sliding_window is not None:
             seen &= places[:, None] - places < sliding_window
-        parts = (states[:, :, first:last] for states in (query, key, value))
-        pieces.append(scaled_dot_product_attention(*parts, attn_mask=seen, scale=scaling, enable_gqa=True))
+        q, k, v = (states[:, :, first:last] for states in (query, key, value))
+        pieces.append(scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scaling, enable_gqa=True))
     return torch.cat(pieces, dim=2).transpose(1, 2).contiguous(), None
