@@ -5,13 +5,18 @@ import io
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, BinaryIO, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from collectors import blocks
 from collectors.blocks import BOM, Block
 from collectors.rows import MISSING, UNPARSABLE, Lines, Rows, Schema
+
+Ends = npt.NDArray[np.int64]
 
 
 def text_matches(data: bytes, pattern: re.Pattern[str]) -> Rows:
@@ -94,8 +99,9 @@ def csv_blocks(stream: BinaryIO, encoding: str, keep: bool = False, limit: int |
 
     The scan runs on bytes: in UTF-8 and GB18030 no byte of a longer character is a quote, a comma or a line break.
     """
-    lines = iter(stream.readline, b"")
-    head = b"".join(_record(lines))
+    head = stream.readline()
+    while _quoted_after(head, False) and (line := stream.readline()):
+        head += line
     text = head.removeprefix(BOM).decode(encoding, errors="replace").strip()
     header = tuple(name.strip().strip('"') for name in text.split(","))
     start, first, rows, position = len(head), 0, 0, len(head)
@@ -105,42 +111,75 @@ def csv_blocks(stream: BinaryIO, encoding: str, keep: bool = False, limit: int |
         data = b"".join(kept) if keep else None
         return Block(offset=start, length=position - start, first=first, rows=rows, header=header, data=data)
 
-    while first + rows != limit and (record := _record(lines)):
-        position += sum(map(len, record))
-        rows += not _blank(record)
-        if keep:
-            kept += record
-        if rows == blocks.ROWS or position - start >= blocks.BYTES:
-            yield block()
-            start, first, rows, kept = position, first + rows, 0, []
+    for run, ends in _runs(stream):
+        base, done, counted = position, 0, np.cumsum(_filled(run, ends))
+        while done < len(ends) and first + rows != limit:
+            before, begun = (int(counted[done - 1]), int(ends[done - 1])) if done else (0, 0)
+            room = blocks.ROWS - rows if limit is None else min(blocks.ROWS, limit - first) - rows
+            # The first record to fill the block by its rows or its bytes, as far as this run goes.
+            full = min(
+                int(np.searchsorted(counted, before + room)), int(np.searchsorted(ends, start + blocks.BYTES - base))
+            )
+            done = min(full + 1, len(ends))
+            rows, position = rows + int(counted[done - 1]) - before, base + int(ends[done - 1])
+            if keep:
+                kept.append(run[begun : int(ends[done - 1])])
+            if rows == blocks.ROWS or position - start >= blocks.BYTES:
+                yield block()
+                start, first, rows, kept = position, first + rows, 0, []
     if rows:
         yield block()
 
 
 def csv_records(data: bytes) -> Iterator[bytes]:
     """The records of a run of whole CSV records, blank lines left out."""
-    lines = iter(data.splitlines(keepends=True)) if b"\r" not in data else iter(re.findall(rb"[^\n]*\n|[^\n]+$", data))
-    while record := _record(lines):
-        if not _blank(record):
-            yield b"".join(record)
+    for run, ends in _runs(io.BytesIO(data)):
+        bounds = pairwise([0, *ends.tolist()])
+        yield from (run[start:end] for (start, end), filled in zip(bounds, _filled(run, ends), strict=True) if filled)
 
 
-def _blank(record: list[bytes]) -> bool:
-    """Whether a record is an empty line, which csv.reader takes for no row, also where its line break was doubled."""
-    return not record[0].strip(b"\r\n")
+def _runs(stream: BinaryIO) -> Iterator[tuple[bytes, Ends]]:
+    """Runs of whole records, and where each record ends in its run."""
+    rest = b""
+    while more := stream.read(max(blocks.CHUNK, len(rest))):
+        rest += more
+        ends = _ends(rest)
+        if len(ends):
+            yield rest[: ends[-1]], ends
+            rest = rest[ends[-1] :]
+    if rest:
+        yield rest, np.array([len(rest)])
 
 
-def _record(lines: Iterator[bytes]) -> list[bytes]:
-    """The physical lines of the next record, none at the end."""
-    taken: list[bytes] = []
-    quoted = False
-    for line in lines:
-        taken.append(line)
-        if b'"' in line:
-            quoted = _quoted_after(line, quoted)
-        if not quoted:
-            break
-    return taken
+def _ends(data: bytes) -> Ends:
+    """Behind which line breaks a record ends, the data beginning with one."""
+    view = np.frombuffer(data, np.uint8)
+    quotes, breaks = np.flatnonzero(view == _QUOTE), np.flatnonzero(view == _BREAK)
+    opening = quotes[::2]
+    # Every other quote opens a field, or goes on behind a doubled one, if each stands where one may.
+    sound = (opening == 0) | np.isin(view[opening - 1], (_COMMA, _BREAK, _QUOTE))
+    if sound.all():
+        return np.asarray(breaks[np.searchsorted(quotes, breaks) % 2 == 0] + 1)
+    found, quoted, position = [], False, 0
+    for line in io.BytesIO(data):
+        position += len(line)
+        quoted = _quoted_after(line, quoted) if b'"' in line else quoted
+        if not quoted and line.endswith(b"\n"):
+            found.append(position)
+    return np.array(found, np.int64)
+
+
+_QUOTE, _COMMA, _BREAK, _RETURN = b'",\n\r'
+
+
+def _filled(run: bytes, ends: Ends) -> npt.NDArray[np.bool_]:
+    """Which records are more than an empty line, which csv.reader takes for no row, also with a doubled break."""
+    starts = np.append(0, ends[:-1])
+    first = np.frombuffer(run, np.uint8)[starts]
+    filled = first != _BREAK
+    for index in np.flatnonzero(first == _RETURN).tolist():
+        filled[index] = bool(run[starts[index] : ends[index]].partition(b"\n")[0].strip(b"\r"))
+    return np.asarray(filled)
 
 
 _FIELD: Final = re.compile(rb'"(?:[^"]|"")*("?)|[^,\n]*')
