@@ -21,8 +21,11 @@ SUITE :=
 # corpus, judge, mix: ENGINE=ray works on a Ray cluster (ADDRESS=auto or HOST:PORT; empty: started here).
 ENGINE :=
 ADDRESS :=
-# mix, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
+# mix, plan, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
 MIX := alpaca-belle-cot
+# plan: what counts tokens, a folder or a Hub id (empty: the mixture's own tokenizer, if it names one). A RECIPE that is
+# given on the command line has its steps told.
+TOKENIZER :=
 # train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
 BASE :=
 RECIPE := $(if $(BASE),lora,demo)
@@ -42,7 +45,8 @@ AS := json
 # why: a record's id, or source:file:number of a raw row; FULL=1 shows whole texts.
 ROW :=
 FULL :=
-# diff: two mixtures, or two sources, by name or folder, or two data folders; JSON=1 prints an object for scripts.
+# diff: two mixtures, or two sources, by name or folder, or two data folders; JSON=1 prints an object for scripts,
+# as it does for plan.
 A :=
 B :=
 JSON :=
@@ -67,7 +71,7 @@ SUITES_ := $(if $(SUITES),--suites "$(SUITES)") $(if $(SUITE),--suite "$(SUITE)"
 NAMES_ := $(foreach name,$(SOURCES),--source "$(name)")
 
 .DEFAULT_GOAL := help
-.PHONY: help corpus judge mix train push export report why sources demo test lint clean
+.PHONY: help corpus judge mix plan diff train push export report why sources demo test lint clean
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -83,6 +87,9 @@ judge: $(BASE_) ## Language, flags, duplicates and leaks of every record: [SUITE
 
 mix: $(BASE_) ## Records to a mixture: MIX=alpaca-belle-cot or a path
 	@$(PY) -m pipeline mix "$(MIX)" $(if $(STRICT),--strict) $(WORKERS_) $(OUT_)
+
+plan: $(BASE_) ## What a mixture will be, before it is built: MIX=... [TOKENIZER=folder] [RECIPE=...] [JSON=1]
+	@$(PY) -m pipeline plan "$(MIX)" $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(filter command line,$(origin RECIPE)),--recipe "$(RECIPE)") $(if $(JSON),--json) $(WORKERS_) $(OUT_)
 
 diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [JSON=1]
 	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(JSON),--json) $(WORKERS_) $(OUT_)

@@ -1,6 +1,8 @@
 """`python -m pipeline`: the command line of the corpus. Parses, calls one function, prints what came of it."""
 
 import json
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -161,6 +163,51 @@ def mix(
 
         with lock(out):
             report.mixed(mixing.mix(load(catalog), mixture, out, running, strict=strict))
+
+
+@app.command()
+def plan(
+    mixture: Annotated[str, typer.Argument(metavar="MIX", help="A mixture's name in the catalog, or a mixture file.")],
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Count tokens by this one: a folder, or a model's id on the Hub."),
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Tell the steps of this recipe of training, by name or path.")
+    ] = None,
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact/--counts", help="Decide on every record, as mix does, or go by counts. Without: by their number."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
+    out: Out = Path("data"),
+    workers: Workers = None,
+    engine: Engine = "local",
+    address: Address = None,
+    catalog: Catalog_ = None,
+) -> None:
+    """Tell what a mixture will be, before it is built: rows, tokens, shares, what policies leave out, steps."""
+    from collectors.catalog import load
+    from pipeline.plan.answer import plan as planned
+    from pipeline.plan.told import show
+
+    with ExitStack() as stack:
+        found = planned(
+            load(catalog),
+            mixture,
+            out,
+            lambda: stack.enter_context(start(engine, address, workers)),
+            tokenizer=tokenizer,
+            recipe=recipe,
+            exact=exact,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    show(found)
 
 
 @app.command()

@@ -122,10 +122,9 @@ def counted(by: Counter, source: str, out: Path, engine: Engine) -> Path:
     records = folder.manifest(out / "records" / source)
     if records is None:
         raise ArtefactError(f"{out / 'records'} lacks {source}; run make corpus SOURCES={source} first")
-    mark = folder.fingerprint(stage="counts", version=VERSION, records=records["fingerprint"], tokenizer=by.digest)
     place = by.folder(out, source)
     folder.restore(place)
-    if (found := folder.manifest(place)) is not None and found.get("fingerprint") == mark:
+    if are_kept(by, source, records["fingerprint"], out):
         return place
     with folder.building(place) as part:
         listed = shards.paths(out / "records" / source)
@@ -137,10 +136,20 @@ def counted(by: Counter, source: str, out: Path, engine: Engine) -> Path:
             "records": records["records"],
             "tokens": sum(totals),
             "records_fingerprint": records["fingerprint"],
-            "fingerprint": mark,
+            "fingerprint": _mark(by, records["fingerprint"]),
         }
         folder.write_manifest(part, books)
     return place
+
+
+def are_kept(by: Counter, source: str, records: str, out: Path) -> bool:
+    """Whether a source's counts are there, of the records of this fingerprint."""
+    found = folder.manifest(by.folder(out, source))
+    return found is not None and found.get("fingerprint") == _mark(by, records)
+
+
+def _mark(by: Counter, records: str) -> str:
+    return folder.fingerprint(stage="counts", version=VERSION, records=records, tokenizer=by.digest)
 
 
 def _count(piece: tuple[Path, Path, Counter]) -> int:

@@ -19,13 +19,13 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.hf_api import RepoFile
 
 from collectors.errors import RemoteError
-from pipeline import folder
+from pipeline import folder, staleness
 from pipeline.card import Credit
 from pipeline.parquet import SHARD_BYTES
 from pipeline.patience import Wait, patient, patiently
 from pipeline.remote import plain_uploads, told, user_token
 from pipeline.standing import File, files
-from pipeline.tree import finished, listed, tree
+from pipeline.tree import Built, finished, listed, tree
 
 SHARD: Final = re.compile(r"data/(train|holdout)-\d{5}-of-\d{5}\.parquet")
 """Remote files that belong to an earlier push and go when the new tree has no such name."""
@@ -58,11 +58,11 @@ class Published:
 def write(mix: str, to: Path, out: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES) -> Published:
     """Write the tree of the mixture `mix` of the data folder `out` to the folder `to`: the bytes a push would publish.
 
-    The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built or `to` holds something
-    else.
+    The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built, or of older records than
+    `out` holds, or `to` holds something else.
     """
     before = _written(to)
-    place = tree(finished(mix, out), to, credits, shard_bytes=shard_bytes)
+    place = tree(_current(mix, out), to, credits, shard_bytes=shard_bytes)
     names = tuple(file.path for file in files(place))
     return Published(where=str(to), files=names, uploaded=names if _written(to) != before else ())
 
@@ -87,7 +87,7 @@ def listing(
     """
     if repo is not None:
         _owner(repo)
-    return listed(finished(mix, out), out / "hub" / mix, credits, shard_bytes=shard_bytes)
+    return listed(_current(mix, out), out / "hub" / mix, credits, shard_bytes=shard_bytes)
 
 
 def push(
@@ -107,8 +107,8 @@ def push(
     `token` and `endpoint` default to HF_TOKEN (or the token `hf auth login` keeps) and HF_ENDPOINT. A repository that
     does not exist is made, private unless `private` is false; one that is there must be as private as is asked for.
     What goes wrong in passing is tried again after `wait`, which is given seconds (see `patience`). The caller holds
-    the lock of `out`. Raises `ArtefactError` when the mixture is not built and `RemoteError` when the Hub is out of
-    reach or refuses; another push then goes on where this one ended.
+    the lock of `out`. Raises `ArtefactError` when the mixture is not built, or of older records than `out` holds, and
+    `RemoteError` when the Hub is out of reach or refuses; another push then goes on where this one ended.
     """
     owner = _owner(repo)
     place = _staged(mix, out, credits, shard_bytes)
@@ -208,9 +208,16 @@ def _owner(repo: str) -> str:
     return owner
 
 
+def _current(mix: str, out: Path) -> Built:
+    """A mixture that is built of the records that `out` holds."""
+    mixture = finished(mix, out)
+    staleness.check(mix, mixture.manifest, out)
+    return mixture
+
+
 def _staged(mix: str, out: Path, credits: Mapping[str, Credit], shard_bytes: int) -> Path:
     """The tree of a mixture under `OUT/hub`, encoded when it is not there or out of date."""
-    mixture = finished(mix, out)
+    mixture = _current(mix, out)
     place = out / "hub" / mix
     if not (place / folder.MANIFEST).exists():
         shutil.rmtree(place, ignore_errors=True)

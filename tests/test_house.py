@@ -93,6 +93,7 @@ STRAY += [
     "TORCH_INDEX",
     "RUN",
     "SET",
+    "TOKENIZER",
     "PYTHON",
     "PY",
     "TESTS",
@@ -100,7 +101,8 @@ STRAY += [
 
 
 @pytest.mark.parametrize(
-    "target", ["corpus", "judge", "report", "mix", "diff", "train", "push", "export", "why", "sources", "demo", "help"]
+    "target",
+    ["corpus", "judge", "report", "mix", "plan", "diff", "train", "push", "export", "why", "sources", "demo", "help"],
 )
 def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from collecting import BELLE, ROOT, lay, lines, row, tree
+from mixing import contents
 from test_engine import die, full, refuse, square
+from test_same_bytes import asking, made, store_all
 
 from collectors.catalog import load
 from collectors.errors import RemoteError, SourceError, SuriError
@@ -175,6 +177,15 @@ def test_a_node_that_is_killed_changes_no_verdict(nodes: Any, tmp_path: Path) ->
         assert sum(one.manifest["clustered"]["row"] for one in judging(load(), [], here, engine, [])) > 10_000
     losing_a_node(nodes, tmp_path, there, lambda engine: list(judging(load(), [], there, engine, [])))
     assert tree(there) == tree(here)
+
+
+def test_a_mixture_that_asks_for_everything_has_the_bytes_of_one_worker(engine: Engine, tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    known, out = asking(tmp_path / "words"), tmp_path / "data"
+    store_all(out, known)
+    with Engine(1) as here:
+        before = contents(made(out, known, here).folder)
+    assert contents(made(out, known, engine).folder) == before
 
 
 def commanded(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
