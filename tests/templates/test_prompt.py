@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.errors import TemplateError
-from templates.prompt import SANDBOX, Message, Prompt, load, names
+from templates.prompt import Message, Prompt, load, names
+from templates.sandbox import SANDBOX
 
 BARE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
 PAIRED = (
@@ -99,17 +100,47 @@ def test_chatml() -> None:
     assert load("chatml").render([user("Hi")], **TOKENS) == "<s><|im_start|>user\nHi<|im_end|>\n"
 
 
+END = {
+    **dict.fromkeys(["chatml", "qwen"], "<|im_end|>"),
+    "alpaca-cot": " </s>",
+    "chatglm": "<eop>",
+    "gemma3": "<end_of_turn>",
+    "glm4": "<|user|>",
+    "internlm": "<eoa>",
+    "llama2-chat": " </s>",
+    "llama3": "<|eot_id|>",
+    "moss": "<eom>",
+}
+"""What stands behind an answer, where it is not the end token alone."""
+BEGIN = {**dict.fromkeys(["alpaca-cot", "llama2-chat", "mistral-instruct", "moss", "vicuna"], " "), "glm4": "\n"}
+"""What the assistant writes before the answer itself."""
+TRIMMED = {"gemma3", "llama2-chat", "llama3", "mistral-instruct"}
+LAST = {"alpaca-cot", "baichuan", "baichuan2", "chatglm", "chatglm2"}
+"""Formats whose earlier answers are part of the prompt."""
+
+
+def written(name: str, content: str | None, *, alone: bool) -> str:
+    """What the assistant writes of an answer of that content."""
+    said = str(content).strip() if name in TRIMMED else str(content)
+    end = "</s>" if name == "alpaca-cot" and not alone else END.get(name, "</s>")
+    return f"{BEGIN.get(name, '')}{said}{end}"
+
+
+def exchanges(messages: list[Message]) -> int:
+    return sum(message["role"] == "user" for message in messages)
+
+
 @pytest.mark.parametrize("name", names())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(messages=conversations())
 def test_what_is_answered_begins_with_what_was_asked(name: str, messages: list[Message]) -> None:
     whole = load(name).render(messages, **TOKENS)
     asked = load(name).render(messages[:-1], add_generation_prompt=True, **TOKENS)
-    assert whole.startswith(asked + str(messages[-1]["content"]))
+    assert whole.removesuffix("\n") == asked + written(name, messages[-1]["content"], alone=exchanges(messages) == 1)
 
 
 @pytest.mark.parametrize("name", names())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(messages=conversations(), tokens=st.sampled_from([{}, TOKENS, {"eos_token": "</s>"}]), ask=st.booleans())
 def test_transformers_renders_the_same_bytes(
     name: str, messages: list[Message], tokens: dict[str, str], ask: bool
@@ -122,16 +153,17 @@ def test_transformers_renders_the_same_bytes(
     assert prompt.render(messages, add_generation_prompt=ask, **tokens) == theirs
 
 
-@pytest.mark.parametrize(("name", "end"), [("alpaca", "</s>"), ("chatml", "<|im_end|>")])
-@settings(deadline=None)
+@pytest.mark.parametrize("name", names())
+@settings(deadline=None, max_examples=40)
 @given(messages=conversations())
-def test_the_marked_spans_are_the_answers_and_their_end(name: str, end: str, messages: list[Message]) -> None:
+def test_the_marked_spans_are_the_answers_and_their_end(name: str, messages: list[Message]) -> None:
     chat_templates = pytest.importorskip("transformers.utils.chat_template_utils")
     (text,), (spans,) = chat_templates.render_jinja_template(
         [messages], chat_template=load(name).text, return_assistant_tokens_mask=True, **TOKENS
     )
-    answers = [f"{message['content']}{end}" for message in messages if message["role"] == "assistant"]
-    assert [text[begin:stop] for begin, stop in spans] == answers
+    said = [message["content"] for message in messages if message["role"] == "assistant"]
+    answers = [written(name, content, alone=len(said) == 1) for content in said]
+    assert [text[begin:stop] for begin, stop in spans] == (answers[-1:] if name in LAST else answers)
 
 
 SETTINGS = [
@@ -194,6 +226,7 @@ def test_filters_globals_and_extensions_are_those_of_transformers() -> None:
         ("alpaca", [user("x"), system("y")], "system in first place"),
         ("alpaca", [{"role": "user", "content": None}], "the content of a message must be text"),
         ("chatml", [{"role": "user"}], "the content of a message must be text"),
+        *((name, [user("x"), {"role": "tool", "content": "y"}], "got tool") for name in names()),
     ],
 )
 def test_what_a_prompt_refuses(name: str, messages: list[Any], said: str) -> None:
@@ -210,6 +243,5 @@ def test_a_wrong_or_endless_prompt_is_one_line(text: str) -> None:
 
 
 def test_an_unknown_prompt_has_near_misses() -> None:
-    assert names() == ["alpaca", "chatml"]
-    with pytest.raises(TemplateError, match=r"prompt 'alpacca': .* did you mean alpaca\?"):
+    with pytest.raises(TemplateError, match=r"prompt 'alpacca': .* did you mean alpaca or "):
         load("alpacca")
