@@ -27,10 +27,14 @@ MIX := alpaca-belle-cot
 # given on the command line has its steps told.
 TOKENIZER :=
 # train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
+# RUN names the run (empty: mixture, recipe and base); GPUS and SHARDING (fsdp, zero2, zero3) spread it over several.
+# DRY=1 tells parameters, memory and steps, and trains nothing.
 BASE :=
 RECIPE := $(if $(BASE),lora,demo)
 RUN :=
 SET :=
+GPUS :=
+SHARDING :=
 # push: the data set on the Hub (owner/name), or a folder instead; PUBLIC=1 makes it public.
 REPO :=
 TO :=
@@ -67,11 +71,12 @@ INDEX_ := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 PIN_ = $(shell sed -n 's/^torch==//p' constraints.txt)
 WORKERS_ := $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(ADDRESS),--address "$(ADDRESS)")
 BASE_ := $(VENV)/$(if $(filter ray,$(ENGINE)),ray,base)
+GPUS_ := $(if $(GPUS),--gpus $(GPUS)) $(if $(SHARDING),--sharding $(SHARDING))
 SUITES_ := $(if $(SUITES),--suites "$(SUITES)") $(if $(SUITE),--suite "$(SUITE)")
 NAMES_ := $(foreach name,$(SOURCES),--source "$(name)")
 
 .DEFAULT_GOAL := help
-.PHONY: help corpus judge mix plan diff train push export report why sources demo test lint clean
+.PHONY: help corpus judge mix plan diff train merge push export report why sources demo test lint clean
 
 help: ## Show this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -94,11 +99,14 @@ plan: $(BASE_) ## What a mixture will be, before it is built: MIX=... [TOKENIZER
 diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [JSON=1]
 	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(JSON),--json) $(WORKERS_) $(OUT_)
 
-train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."]
-	@$(PY) -m train run --mix "$(MIX)" --recipe "$(RECIPE)" $(if $(BASE),--base "$(BASE)") $(if $(RUN),--name "$(RUN)") $(foreach pair,$(SET),--set $(pair)) $(OUT_)
+train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."] [GPUS=4]
+	@$(PY) -m train $(if $(DRY),plan "$(RECIPE)" --mix "$(MIX)",run --mix "$(MIX)" --recipe "$(RECIPE)" $(if $(RUN),--name "$(RUN)")) $(if $(BASE),--base "$(BASE)") $(foreach pair,$(SET),--set $(pair)) $(GPUS_) $(OUT_)
 
-push: $(VENV)/base ## A mixture to the Hub: MIX=... REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
-	@$(PY) -m pipeline push "$(MIX)" $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(if $(DRY),--dry-run) $(OUT_)
+merge: $(VENV)/train ## A run's adapter put into its base, a model of its own: RUN=... TO=DIR
+	@$(PY) -m train merge "$(RUN)" --to "$(TO)" $(if $(BASE),--base "$(BASE)") $(OUT_)
+
+push: $(VENV)/$(if $(RUN),train,base) ## A mixture, or what a run trained, to the Hub: MIX=... or RUN=..., REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
+	@$(PY) -m $(if $(RUN),train push "$(RUN)",pipeline push "$(MIX)") $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(if $(DRY),--dry-run) $(OUT_)
 
 export: $(VENV)/base ## Records or a mixture in other trainers' rows: SOURCE=... or MIX=..., FORMAT=..., TO=DIR [AS=jsonl]
 	@$(PY) -m pipeline export $(if $(SOURCE),--source "$(SOURCE)",--mix "$(MIX)") --format "$(FORMAT)" --as "$(AS)" $(if $(TO),--to "$(TO)") $(OUT_)

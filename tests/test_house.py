@@ -92,6 +92,9 @@ STRAY += [
     "TORCH",
     "TORCH_INDEX",
     "RUN",
+    "GPUS",
+    "SHARDING",
+    "DRY",
     "SET",
     "TOKENIZER",
     "PYTHON",
@@ -102,7 +105,22 @@ STRAY += [
 
 @pytest.mark.parametrize(
     "target",
-    ["corpus", "judge", "report", "mix", "plan", "diff", "train", "push", "export", "why", "sources", "demo", "help"],
+    [
+        "corpus",
+        "judge",
+        "report",
+        "mix",
+        "plan",
+        "diff",
+        "train",
+        "merge",
+        "push",
+        "export",
+        "why",
+        "sources",
+        "demo",
+        "help",
+    ],
 )
 def test_the_environment_does_not_leak_into_a_target(target: str, dry: tuple[str, dict[str, str]]) -> None:
     make, clean = dry
