@@ -1,11 +1,46 @@
 """Recipes: what comes with the program, what the command line puts over it, what is refused."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from collectors.errors import CatalogError
+from templates import prompt
 from train import recipe
+from train.methods.nodes import VIRTUAL, Lora, Method
+
+PAGE = Path(__file__).parents[2] / "docs" / "train.md"
+SHIPPED = [
+    "demo",
+    "lora",
+    "qlora",
+    "adalora",
+    "prefix",
+    "p-tuning",
+    "prompt",
+    "sequential-adapter",
+    "sequential-adapter-output",
+    "parallel-adapter",
+    "dora",
+    "full",
+    "llama",
+    "bloom",
+    "chatglm",
+    "chatglm2",
+    "moss",
+    "baichuan",
+    "internlm",
+    "chinese-alpaca",
+    "qwen3",
+    "llama3",
+    "glm4",
+    "internlm3",
+    "mistral",
+    "gemma3",
+]
+CODE_OF_THEIR_OWN = ["baichuan", "chatglm", "chatglm2", "internlm", "moss"]
+"""Recipes whose base does not run without code that comes with it."""
 
 
 def test_the_demo_makes_its_own_base() -> None:
@@ -44,3 +79,56 @@ def test_a_mistake_is_one_line(name: str, settings: list[str], message: str) -> 
         recipe.load(name, settings=settings)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_these_recipes_come_with_the_program() -> None:
+    assert recipe.known() == sorted(SHIPPED)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_recipe_loads_and_its_prompt_is_there(name: str) -> None:
+    found = recipe.load(name, base="some/base")
+    assert prompt.load(found.prompt).text
+    assert found.about.endswith(".")
+    assert f"| `{name}` |" in PAGE.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_packing_is_off_where_it_cannot_be(name: str) -> None:
+    found = recipe.load(name, base="some/base")
+    if isinstance(found.method, VIRTUAL) or name == "bloom" or name in CODE_OF_THEIR_OWN:
+        assert not found.packing
+
+
+@pytest.mark.parametrize("name", CODE_OF_THEIR_OWN)
+def test_code_of_a_base_is_for_the_user_to_permit(name: str) -> None:
+    found = recipe.load(name)
+    assert found.trust_remote_code is None
+    assert "--set trust_remote_code=" in found.about
+    assert "unverified" in found.about
+
+
+def test_table_4_is_a_setting_away() -> None:
+    bloom = recipe.load("bloom")
+    assert (bloom.base, bloom.method) == (
+        "bigscience/bloom-7b1",
+        Lora(r=32, alpha=16, dropout=0.05, targets=["query_key_value"]),
+    )
+    readme = recipe.load("bloom", base="bigscience/bloomz-7b1-mt", settings=["method.r=8"])
+    assert readme.method == Lora(r=8, alpha=16, dropout=0.05, targets=["query_key_value"])
+    large = recipe.load("sequential-adapter", base="any", settings=["method.bottleneck=256", "method.places=output"])
+    assert (large.method.name, large.method.bottleneck, large.method.places) == ("sequential-adapter", 256, "output")
+
+
+def test_the_page_names_every_key() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    nodes = [recipe.Recipe, recipe.Quantisation, recipe.Tiny, *get_args(Method)]
+    keys = {key for node in nodes for key in node.model_fields}
+    assert [key for key in sorted(keys) if f"`{key}`" not in page and f"`{key}:" not in page] == []
+
+
+def test_the_page_names_every_value() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for key in ("optimiser", "schedule", "precision", "attention", "logging", "beyond_cutoff", "loss_on"):
+        for value in get_args(recipe.Recipe.model_fields[key].annotation):
+            assert f"`{value}`" in page, f"{key}: {value}"
