@@ -10,12 +10,13 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from collectors.errors import RemoteError, TrainingError
+from train import tiny
 from train.memory import packed
 from train.methods import attach as methods
 from train.permission import CODE_FILES, permission
@@ -51,7 +52,7 @@ def base(recipe: Recipe) -> Base:
     Hub does not give it.
     """
     if recipe.base == TINY:
-        return Base(config=_tiny(recipe), folder=None, allowed={})
+        return Base(config=tiny.config(recipe, recipe.tiny.vocabulary), folder=None, allowed={})
     place = _folder(recipe)
     allowed = permission(place, recipe)
     try:
@@ -60,19 +61,6 @@ def base(recipe: Recipe) -> Base:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise TrainingError(f"base {recipe.base}: its {CONFIG} cannot be read: {said}") from None
     return Base(config=config, folder=place, allowed=allowed)
-
-
-def _tiny(recipe: Recipe) -> LlamaConfig:
-    """As `train.tiny` makes it, with all of the vocabulary that it may learn."""
-    shape = recipe.tiny
-    return LlamaConfig(
-        vocab_size=shape.vocabulary,
-        hidden_size=shape.hidden,
-        intermediate_size=4 * shape.hidden,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.heads,
-        max_position_embeddings=max(recipe.cutoff, 2048),
-    )
 
 
 def _folder(recipe: Recipe) -> Path:

@@ -39,24 +39,28 @@ def make(place: Path, mixture: Mixture, recipe: Recipe) -> None:
     if (folder.manifest(place) or {}).get("fingerprint") == mark:
         return
     words = _trained_tokenizer(mixture, recipe.tiny.vocabulary)
-    config = LlamaConfig(
-        vocab_size=len(words),
+    special = {f"{name}_token_id": getattr(words, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    settings = config(recipe, len(words), **special)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        model = LlamaForCausalLM(settings)
+    with folder.building(place) as part:
+        model.save_pretrained(part)
+        words.save_pretrained(part)
+        folder.write_manifest(part, {"name": TINY, "weights": "random", "fingerprint": mark})
+
+
+def config(recipe: Recipe, vocabulary: int, **special: int) -> LlamaConfig:
+    """Its shape; `special` are the ids of special tokens, where they are known."""
+    return LlamaConfig(
+        vocab_size=vocabulary,
         hidden_size=recipe.tiny.hidden,
         intermediate_size=4 * recipe.tiny.hidden,
         num_hidden_layers=recipe.tiny.layers,
         num_attention_heads=recipe.tiny.heads,
         max_position_embeddings=max(recipe.cutoff, 2048),
-        pad_token_id=words.pad_token_id,
-        bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
+        **special,
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(recipe.seed)
-        model = LlamaForCausalLM(config)
-    with folder.building(place) as part:
-        model.save_pretrained(part)
-        words.save_pretrained(part)
-        folder.write_manifest(part, {"name": TINY, "weights": "random", "fingerprint": mark})
 
 
 def _trained_tokenizer(mixture: Mixture, vocabulary: int) -> PreTrainedTokenizerFast:
