@@ -1,4 +1,4 @@
-"""The `hub` fixture: a double of the Hub that this process and those it starts speak to."""
+"""Hypothesis without deadlines, and `hub`: a double of the Hub that this process and those it starts speak to."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,6 +6,11 @@ from pathlib import Path
 import pytest
 from hub import TOKEN, Hub
 from huggingface_hub import close_session, constants
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is, and nothing about what it shows.
+settings.register_profile("suri", deadline=None)
+settings.load_profile("suri")
 
 
 @pytest.fixture
