@@ -1,53 +1,82 @@
-"""The loop: transformers' Trainer with a held-out loss by the token, and a journal of what it logs."""
+"""The loop: transformers' Trainer, fed and checked our way.
 
-import json
+What it is given here: losses by the token, training and held-out alike; rows dealt out by `train.steps`; checkpoints
+that are sealed when whole; a stop at the first loss that is no number, with the records that it came of.
+"""
+
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import nn
+from torch.utils.data import Dataset
 from transformers.trainer import Trainer
-from transformers.trainer_callback import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.training_args import TrainingArguments
 
 from collectors.errors import TrainingError
+from train import checkpoints, launch
 from train.encode import IGNORED
+from train.feed import PackedRows
+from train.methods import progress
 from train.recipe import Recipe
+from train.runs import Sharding
+from train.steps import Collate, Dealt, Loader, Steps
 
-Say = Callable[[str], None]
-
-KEPT: Final = {
-    "loss": "loss",
-    "learning_rate": "learning_rate",
-    "grad_norm": "grad_norm",
-    "eval_loss": "held_out_loss",
-    "epoch": "epoch",
+OPTIMISERS: Final = {
+    "adamw": "adamw_torch",
+    "adamw-8bit": "adamw_bnb_8bit",
+    "paged-adamw": "paged_adamw_32bit",
+    "paged-adamw-8bit": "paged_adamw_8bit",
+    "adafactor": "adafactor",
+    "sgd": "sgd",
 }
-"""What of the Trainer's log goes into `metrics.jsonl`, and by which name; the rest is times, other on every run."""
+"""The recipe's optimisers by their names in transformers; the 8-bit and the paged ones are bitsandbytes'."""
+
+Named = Callable[[int, list[tuple[int, int]]], str]
+"""Words for the records in micro-batches (their number, the process) of a step."""
 
 
-def arguments(recipe: Recipe, place: Path, rows: int, *, dtype: torch.dtype, resumed: bool) -> TrainingArguments:
-    """The Trainer's arguments for a recipe and that many packed rows; nothing is reported anywhere.
+def optimiser(recipe: Recipe, say: Callable[[str], None]) -> str:
+    """The Trainer's name of the recipe's optimiser on this machine; what it cannot be here is told in a line."""
+    if torch.cuda.is_available():
+        return "adamw_torch_fused" if recipe.optimiser == "adamw" else OPTIMISERS[recipe.optimiser]
+    instead = recipe.optimiser.removeprefix("paged-")
+    if instead != recipe.optimiser:
+        say(f"optimiser {recipe.optimiser}: pages memory of a GPU, and there is none here; {instead} takes its place")
+    return OPTIMISERS[instead]
 
-    Checkpoints go to the folder `place`.
-    """
+
+def arguments(
+    recipe: Recipe,
+    place: Path,
+    steps: Steps,
+    *,
+    dtype: torch.dtype,
+    resumed: bool,
+    optim: str = OPTIMISERS["adamw"],
+    sharding: Sharding = "none",
+) -> TrainingArguments:
+    """The Trainer's arguments for a recipe and its steps; checkpoints go to `place`, nothing is reported anywhere."""
     chosen = TrainingArguments(
         output_dir=str(place),
-        num_train_epochs=recipe.epochs,
+        max_steps=steps.total,
         per_device_train_batch_size=recipe.batch,
         per_device_eval_batch_size=recipe.batch,
         gradient_accumulation_steps=recipe.accumulation,
+        optim=optim,
         learning_rate=recipe.learning_rate,
         lr_scheduler_type=recipe.schedule,
         warmup_steps=recipe.warmup,
         weight_decay=recipe.weight_decay,
         max_grad_norm=recipe.max_grad_norm,
         bf16=dtype == torch.bfloat16,
-        activation_checkpointing=recipe.gradient_checkpointing,
-        activation_checkpointing_kwargs={"use_reentrant": False} if recipe.gradient_checkpointing else None,
+        fp16=dtype == torch.float16,
+        use_cpu=not torch.accelerator.is_available(),
+        ddp_find_unused_parameters=False,  # every method uses all it trains
         logging_steps=recipe.log_every,
         logging_nan_inf_filter=False,  # it would log a good figure in place of a loss that is not a number
         eval_strategy="steps" if recipe.evaluate else "no",
@@ -64,19 +93,91 @@ def arguments(recipe: Recipe, place: Path, rows: int, *, dtype: torch.dtype, res
         label_names=["labels"],
         report_to="none",
         disable_tqdm=True,
+        **launch.settings(sharding, recipe),
     )
-    if recipe.steps is not None:
-        an_epoch = math.ceil(rows / (recipe.batch * recipe.accumulation * chosen.world_size))
-        chosen.max_steps = min(recipe.steps, math.ceil(an_epoch * recipe.epochs))
+    if chosen.n_gpu > 1:
+        chosen._n_gpu = 1  # one process is one GPU; DataParallel over all that are seen is slower than any other way
     return chosen
 
 
 class TokenTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
-    """The Trainer, with a held-out loss that is a mean over tokens.
+    """The Trainer, with losses that are means over tokens, on rows dealt out by `steps`.
 
-    The training loss already is one, over all micro-batches of a step. The Trainer's evaluation is a mean of the
-    batches' means, in which a token of a short batch counts more.
+    `named` words the records of a micro-batch for the error about a loss that is no number.
     """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        args: TrainingArguments,
+        steps: Steps,
+        *,
+        train: PackedRows,
+        holdout: PackedRows | None,
+        collate: Collate,
+        named: Named,
+        callbacks: list[Any] | None = None,
+    ) -> None:
+        super().__init__(model, args, train_dataset=train, eval_dataset=holdout, callbacks=callbacks)
+        self.steps, self.collate, self.named = steps, collate, named
+        self.losses: list[torch.Tensor] = []
+        if not self.model_accepts_loss_kwargs:
+            self.compute_loss_func = token_loss
+        if steps.processes != self.accelerator.num_processes:
+            raise RuntimeError(f"{self.accelerator.num_processes} processes run, rows are dealt to {steps.processes}")
+
+    def get_train_dataloader(self) -> Loader:
+        """This process's share of every step."""
+        dealt = self._dealt(self.steps.order)
+        return Loader(self.train_dataset, dealt, self.collate, pin=self.args.dataloader_pin_memory)
+
+    def get_eval_dataloader(self, eval_dataset: Dataset[Any] | None = None) -> Loader:
+        """This process's share of the held-out rows, each of them once."""
+        order = np.arange(len(self.eval_dataset))
+        dealt = self._dealt(lambda epoch: order)
+        return Loader(self.eval_dataset, dealt, self.collate, pin=self.args.dataloader_pin_memory)
+
+    def _dealt(self, order: Callable[[int], Any]) -> Dealt:
+        batch, processes = self.steps.recipe.batch, self.steps.processes
+        return Dealt(order, batch=batch, processes=processes, rank=self.args.process_index)
+
+    def training_step(
+        self,
+        model: nn.Module,
+        inputs: dict[str, torch.Tensor | Any],
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Train on a micro-batch and note its loss."""
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        self.losses.append(loss)
+        return loss
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """The gradient's norm, once per step and before the weights move: here a step that went wrong is stopped."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        mine, self.losses = torch.stack(self.losses), []
+        losses = self.accelerator.gather(mine).view(-1, len(mine)).isfinite()
+        if not bool(losses.all()):
+            bad = [(place, rank) for rank, place in (~losses).nonzero().tolist()]
+            self._stop("loss", bad)
+        if norm is not None and not bool(torch.as_tensor(norm).isfinite()) and not self._scaled_too_far():
+            every = [(place, rank) for place in range(len(mine)) for rank in range(len(losses))]
+            self._stop("gradient", every)
+        return norm
+
+    def _scaled_too_far(self) -> bool:
+        """Whether float16 may have overflowed for its scale alone: the step is left out then, and the scale halved."""
+        if self.is_deepspeed_enabled:
+            return bool(self.args.fp16)
+        scaler = self.accelerator.scaler
+        return scaler is not None and scaler.get_scale() >= 1
+
+    def _stop(self, what: str, bad: list[tuple[int, int]]) -> None:
+        step = self.state.global_step + 1
+        raise TrainingError(
+            f"step {step}: the {what} is no number any more; lower learning_rate ({self.args.learning_rate:g}), "
+            f"lengthen warmup, or look at the records it came of: {self.named(step, bad)}"
+        )
 
     def prediction_step(
         self,
@@ -94,82 +195,61 @@ class TokenTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         return loss, logits, labels
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
-        """Evaluate all batches and put the mean over their tokens in place of the mean of means."""
+        """Evaluate all batches and put the mean over their tokens in place of the mean of means.
+
+        The Trainer's own is a mean of the batches' means, in which a token of a short batch counts more.
+        """
         self._sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         loss, tokens = self.accelerator.reduce(self._sums, "sum").tolist()
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {self.state.global_step}: the held-out loss is no number; lower learning_rate or, where nothing "
+                "was trained yet, look at the base and its precision (--set precision=fp32)"
+            )
         output.metrics[f"{metric_key_prefix}_loss"] = loss / tokens
         return output
 
+    @property
+    def sharded(self) -> bool:
+        """Whether a process holds but a piece of the model."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
 
-class Journal(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
-    """Writes `metrics.jsonl`, one object a line, tells the same on the console, and stops at a loss that is no number.
+    def _save_checkpoint(self, model: nn.Module, trial: Any) -> None:
+        """Write a checkpoint and seal it when every process has written its part."""
+        place = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
+        (place / checkpoints.SEAL).unlink(missing_ok=True)
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            checkpoints.seal(place)
 
-    A resumed run takes up the lines from the checkpoint's own history, so the file reads as if nothing had happened.
-    """
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Write what is trained into a checkpoint; of a model in pieces FSDP and DeepSpeed write their own."""
+        place = Path(output_dir or self.args.output_dir)
+        if self.sharded:
+            super()._save(output_dir, state_dict)
+        elif self.args.should_save:
+            progress.keep(self.model, place)
 
-    def __init__(self, path: Path, say: Say) -> None:
-        self.path, self.say = path, say
-        self.entries: list[dict[str, float]] = []
-
-    def held_out(self) -> list[float]:
-        """The held-out losses so far, the one before the first step at the head."""
-        return [entry["held_out_loss"] for entry in self.entries if "held_out_loss" in entry]
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Start the file, with the history of a checkpoint if there is one."""
-        logs = [(entry, int(entry["step"])) for entry in state.log_history]
-        self.entries = [kept for kept in (_kept(entry, step) for entry, step in logs) if kept]
-        self._write("w", self.entries)
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Write and tell one entry."""
-        entry = _kept(logs or {}, state.global_step)
-        if not entry:
-            return
-        self.entries.append(entry)
-        self._write("a", [entry])
-        step = f"step {state.global_step}/{state.max_steps}"
-        if "held_out_loss" in entry:
-            self.say(f"{step}  held-out loss {entry['held_out_loss']:.4f}")
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        """Take up what `_save` wrote."""
+        if self.sharded:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
         else:
-            self.say(f"{step}  loss {entry['loss']:.4f}  learning rate {entry['learning_rate']:.2e}")
-        if not all(math.isfinite(value) for value in entry.values()):
-            raise TrainingError(
-                f"step {state.global_step}: the loss or its gradient is no number any more; lower learning_rate "
-                f"({args.learning_rate:g}) or lengthen warmup"
-            )
-
-    def _write(self, mode: str, entries: list[dict[str, float]]) -> None:
-        with self.path.open(mode, encoding="utf-8") as file:
-            file.writelines(json.dumps(entry) + "\n" for entry in entries)
+            progress.take_up(self.model, Path(resume_from_checkpoint))
 
 
-def _kept(logs: dict[str, Any], step: int) -> dict[str, float]:
-    """An entry of the journal; empty for the Trainer's closing line, which holds times."""
-    if "loss" not in logs and "eval_loss" not in logs:
-        return {}
-    return {"step": step} | {name: float(logs[key]) for key, name in KEPT.items() if key in logs}
+def token_loss(
+    outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+) -> torch.Tensor:
+    """The sum of a batch's losses over the trained tokens of a whole step, for models that take no such number.
 
-
-def last_checkpoint(place: Path) -> Path | None:
-    """The newest whole checkpoint in a folder; its `trainer_state.json` is written last, so that tells."""
-    found = sorted(place.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]), reverse=True)
-    return next((path for path in found if _whole(path)), None)
-
-
-def _whole(checkpoint: Path) -> bool:
-    try:
-        json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return True
+    Virtual tokens before the input have logits and no labels; they are left out.
+    """
+    logits = outputs["logits"][:, -labels.shape[1] :][:, :-1].float()
+    targets = labels[:, 1:].to(logits.device)
+    total = nn.functional.cross_entropy(
+        logits.reshape(-1, logits.shape[-1]), targets.reshape(-1), ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (num_items_in_batch if num_items_in_batch is not None else (targets != IGNORED).sum())

@@ -36,7 +36,7 @@ def suri(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 def test_help_is_whole_and_brings_nothing_heavy(suri: Suri) -> None:
     code, text, _ = suri("run", "--help")
     assert code == 0
-    for flag in ("--mix", "--recipe", "--base", "--out", "--name", "--set"):
+    for flag in ("--mix", "--recipe", "--base", "--out", "--name", "--set", "--gpus", "--sharding"):
         assert flag in text
     probe = "import sys, train.__main__; print(sorted({'torch', 'transformers', 'peft'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -57,6 +57,43 @@ def test_a_mistake_is_one_line_and_exit_code_2(suri: Suri, tmp_path: Path, words
     assert (code, said) == (2, "")
     assert error.startswith(message)
     assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_names_every_command(suri: Suri) -> None:
+    code, text, _ = suri("--help")
+    assert code == 0
+    for command in ("run", "plan", "merge", "push"):
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["merge", "demmo", "--to", "x"], "suri: error: run demmo: there is none in "),
+        (["push", "demmo", "--to", "x"], "did you mean demo?"),
+        (["push", "begun", "--to", "x"], "suri: error: run begun: is not finished; give the command that began it"),
+        (["push", "a/b", "--to", "x"], "suri: error: run name 'a/b': is no plain folder name"),
+        (["plan", "demmo"], "suri: error: recipe demmo: unknown; did you mean demo?"),
+        (["run", "--gpus", "0"], "--gpus"),
+        (["run", "--sharding", "zero4"], "zero4"),
+    ],
+)
+def test_other_commands_know_their_names_as_well(suri: Suri, tmp_path: Path, words: list[str], message: str) -> None:
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    (tmp_path / "runs" / "demo" / "manifest.json").write_text("{}")
+    (tmp_path / "runs" / "begun.work").mkdir()
+    code, _, error = suri(*words, "--out", str(tmp_path))
+    assert code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_plan_is_told_before_anything_is_loaded(suri: Suri, tmp_path: Path) -> None:
+    code, told, _ = suri("plan", "demo", "--out", str(tmp_path))
+    assert code == 0
+    assert "parameters" in told
+    assert "memory" in told
     assert not list(tmp_path.iterdir())
 
 

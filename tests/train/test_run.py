@@ -17,12 +17,13 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BloomConfig, BloomForCausalLM
 
 from collectors.errors import ArtefactError, TrainingError
-from pipeline import folder
+from pipeline import folder, shards
 from templates.prompt import load
 from train import model, run
 from train.encode import IGNORED, Encoder, conversation
 from train.methods import attach as methods
 from train.methods.nodes import Lora
+from train.methods.save import save
 from train.mixture import Mixture, find
 from train.recipe import Recipe
 from train.tiny import HONESTY
@@ -53,7 +54,14 @@ def test_a_run_lowers_the_held_out_loss_and_says_so(straight: tuple[run.Outcome,
 
 def test_it_leaves_an_adapter_folder(straight: tuple[run.Outcome, list[str]], mixed: Mixture) -> None:
     place = straight[0].folder
-    assert sorted(path.name for path in place.iterdir()) == ["adapter", "base", "manifest.json", "metrics.jsonl"]
+    assert sorted(path.name for path in place.iterdir()) == [
+        "adapter",
+        "base",
+        "loss.png",
+        "manifest.json",
+        "metrics.jsonl",
+        "timings.jsonl",
+    ]
     assert sorted(path.name for path in (place / "adapter").iterdir()) == [
         "README.md",
         "adapter_config.json",
@@ -119,7 +127,8 @@ def test_a_saved_adapter_generates_what_it_did_before(tmp_path: Path, tiny_base:
         for name, parameter in adapted.named_parameters():
             if parameter.requires_grad:
                 parameter.normal_(std=0.5 if "lora_" in name else 0.1)
-    run.save_adapter(tmp_path / "adapter", adapted, words, recipe)
+    save(adapted, tmp_path / "adapter", base=recipe.base)
+    words.save_pretrained(tmp_path / "adapter")
     again = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny_base), tmp_path / "adapter").eval()
     served = AutoTokenizer.from_pretrained(tmp_path / "adapter")
     asked = served.apply_chat_template(PLAIN["messages"][:1], add_generation_prompt=True, return_tensors="pt")
@@ -147,7 +156,33 @@ def cut_at(step: int) -> Callable[[str], None]:
     return say
 
 
-@pytest.mark.parametrize("step", [1, 3, 5, 6])
+METHODS = [
+    {"name": "adalora", "initial_r": 4, "r": 2, "warmup": 1, "settle": 1, "interval": 1},
+    {"name": "p-tuning", "tokens": 3, "encoder": "lstm"},
+    {"name": "parallel-adapter", "bottleneck": 4, "dropout": 0.2},
+    {"name": "full"},
+]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method["name"])
+def test_a_cut_run_of_any_method_goes_on(
+    out: Path, mixed: Mixture, recipe_with: With, said: list[str], method: dict[str, Any]
+) -> None:
+    recipe = recipe_with(method=method, packing=method["name"] != "p-tuning", evaluate=False)
+    whole = run.train(out, mixed, recipe, name=f"{method['name']}-whole", say=said.append)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(out, mixed, recipe, name=method["name"], say=cut_at(5))
+    said.clear()
+    outcome = run.train(out, mixed, recipe, name=method["name"], say=said.append)
+    assert any(line.endswith("checkpoint-4") for line in said)
+    assert metrics(outcome.folder) == metrics(whole.folder)
+    kind = "model" if method["name"] == "full" else "adapter"
+    assert outcome.manifest["kind"] == kind
+    (weights,) = (path.relative_to(whole.folder) for path in whole.folder.glob(f"{kind}/*.safetensors"))
+    assert (outcome.folder / weights).read_bytes() == (whole.folder / weights).read_bytes()
+
+
+@pytest.mark.parametrize("step", [1, 5, 6])
 def test_a_cut_run_goes_on_as_if_it_had_not_been_cut(
     straight: tuple[run.Outcome, list[str]], out: Path, mixed: Mixture, small: Recipe, said: list[str], step: int
 ) -> None:
@@ -244,10 +279,60 @@ def test_gradient_checkpointing_changes_nothing(
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_a_loss_that_is_no_number_stops_the_run(out: Path, mixed: Mixture, recipe_with: With, said: list[str]) -> None:
-    recipe = recipe_with(learning_rate=1e30)
-    with pytest.raises(TrainingError, match=r"is no number any more; lower learning_rate \(1e\+30\)"):
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_records(
+    out: Path, mixed: Mixture, recipe_with: With, said: list[str]
+) -> None:
+    recipe = recipe_with(learning_rate=1e30, packing=False, evaluate=False)
+    with pytest.raises(TrainingError) as stopped:
         run.train(out, mixed, recipe, name="wild", say=said.append)
+    told, _, named = str(stopped.value).partition(" the records it came of: ")
+    assert told == "step 2: the loss is no number any more; lower learning_rate (1e+30), lengthen warmup, or look at"
+    shard = mixed.folder / "train-00000.arrow"
+    known = {one for batch in shards.batches(shard, ["id"]) for one in batch.column("id").to_pylist()}
+    assert len(set(named.split(", ")) & known) == 2
+
+
+def test_nothing_is_logged_but_on_the_console_where_none_is_asked(
+    out: Path, mixed: Mixture, recipe_with: With, said: list[str]
+) -> None:
+    outcome = run.train(out, mixed, recipe_with(steps=1, logging="none"), name="quiet", say=said.append)
+    assert sorted(path.name for path in outcome.folder.iterdir()) == ["adapter", "base", "manifest.json"]
+    assert any(line.startswith("step 1/1  loss") for line in said)
+    assert outcome.manifest["held_out_loss"]["after"] < outcome.manifest["held_out_loss"]["before"]
+
+
+def test_tensorboard_keeps_the_run_s_own_files_as_well(
+    out: Path, mixed: Mixture, recipe_with: With, said: list[str]
+) -> None:
+    shown = run.train(out, mixed, recipe_with(steps=1, logging="tensorboard"), name="shown", say=said.append)
+    (events,) = (shown.folder / "tensorboard").iterdir()
+    assert b"held_out_loss" in events.read_bytes()
+    assert [line["step"] for line in metrics(shown.folder)] == [0, 1, 1]
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="for machines without GPU")
+def test_paging_needs_a_gpu_and_its_lack_is_told(out: Path, mixed: Mixture, recipe_with: With, said: list[str]) -> None:
+    recipe = recipe_with(steps=1, optimiser="paged-adamw-8bit", evaluate=False, schedule="constant")
+    outcome = run.train(out, mixed, recipe, name="paged", say=said.append)
+    line = "optimiser paged-adamw-8bit: pages memory of a GPU, and there is none here; adamw-8bit takes its place"
+    assert line in said
+    assert metrics(outcome.folder)[0]["learning_rate"] == 0.005
+
+
+def test_too_little_memory_is_told_with_what_would_need_less(out: Path, mixed: Mixture, small: Recipe) -> None:
+    def full(line: str) -> None:
+        if line.startswith("step 1/"):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(TrainingError, match=r"out of memory with batch 2 and cutoff 512.*batch"):
+        run.train(out, mixed, small, name="large", say=full)
+
+
+def test_the_timings_are_those_of_the_steps(straight: tuple[run.Outcome, list[str]]) -> None:
+    lines = [json.loads(line) for line in (straight[0].folder / "timings.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [line["step"] for line in metrics(straight[0].folder)]
+    assert all(line["peak_memory"] > 1e6 and line["seconds"] >= 0 for line in lines)
+    assert [line["step"] for line in lines if line.get("tokens_per_second", 0) > 0] == [1, 2, 3, 4, 5, 6]
 
 
 def test_two_runs_of_one_name_do_not_mix(out: Path, mixed: Mixture, small: Recipe, said: list[str]) -> None:
@@ -276,3 +361,14 @@ def test_a_full_disk_is_told_and_the_run_goes_on_when_there_is_room(
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     outcome = run.train(out, mixed, small, name="full", say=said.append)
     assert metrics(outcome.folder) == metrics(straight[0].folder)
+
+
+def test_a_whole_model_in_16_bits_is_trained_in_32(out: Path, mixed: Mixture, recipe_with: With) -> None:
+    recipe = recipe_with(method={"name": "full"}, precision="bf16", steps=4, evaluate=False)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(out, mixed, recipe, name="whole", say=cut_at(4))
+    kept = load_file(out / "runs" / "whole.work" / "checkpoints" / "checkpoint-2" / "trained.safetensors")
+    assert {value.dtype for value in kept.values()} == {torch.float32}
+    outcome = run.train(out, mixed, recipe, name="whole", say=lambda line: None)
+    saved = load_file(outcome.folder / "model" / "model.safetensors")
+    assert {value.dtype for value in saved.values()} == {torch.bfloat16}
