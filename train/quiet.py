@@ -10,6 +10,8 @@ NOISE: Final = {
     "transformers.trainer_utils": "mtime may not be reliable",
     # Said when peft looks for bitsandbytes on a machine without GPU; the kernel is one that we bar.
     "bitsandbytes.backends.cpu.ops": "Failed to load CPU gemm_4bit_forward",
+    # Said by every 8-bit layer at each evaluation.
+    "bitsandbytes.autograd._functions": "inputs will be cast from",
 }
 """What libraries log without need: by the logger, the words."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from collectors.errors import TrainingError
 from pipeline import folder
 from templates import prompt as prompts
-from train import boards, checkpoints, curve, model, runs, tiny, tokens, usage
+from train import boards, checkpoints, curve, model, quantise, runs, tiny, tokens, usage
 from train import launch as launching
 from train.card import card
 from train.fit import CHECKPOINTS, RESULT, TRAINED, Job, Result, fit
@@ -181,6 +181,7 @@ def _finish(
         "run": place.name,
         "base": recipe.base,
         "base_identity": model.identity(job.base),
+        "precision": next(name for name, dtype in quantise.TYPES.items() if dtype == model.precision(recipe)),
         "method": recipe.method.name,
         "kind": job.kind,
         "mixture": {"name": mixed.name, "fingerprint": mixed.fingerprint},

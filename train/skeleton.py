@@ -105,8 +105,8 @@ class Skeleton:
             )
         self.twins = self._twins()
         for parameter in self.trained():
-            if parameter.dtype == torch.float16:
-                parameter.data = parameter.data.float()  # as training does: its gradients could not be scaled back
+            if parameter.dtype in (torch.float16, torch.bfloat16):
+                parameter.data = parameter.data.float()  # as training does
         self.embeddings = frozenset(
             id(parameter)
             for module in self.adapted.modules()
