@@ -37,7 +37,6 @@ RESULT: Final = "result.json"
 CHECKPOINTS: Final = "checkpoints"
 NAMED: Final = 8
 """Records that an error names."""
-NARROW: Final = (torch.float16, torch.bfloat16)
 NO_MEMORY: Final = "can't allocate memory"
 """What torch says, among other things, where a CPU has too little."""
 
@@ -137,12 +136,7 @@ def _adapted(job: Job, steps: int) -> methods.Adapted:
     bare = model.load(job.base, recipe)
     if recipe.packing:
         isolation.check(bare, name, recipe.method)
-    adapted = methods.attach(bare, recipe.method, base=name, steps=steps, seed=recipe.seed)
-    for parameter in adapted.parameters():
-        if parameter.requires_grad and parameter.dtype in NARROW:
-            # In bfloat16 most updates would be rounded away, and gradients in float16 cannot be scaled back.
-            parameter.data = parameter.data.float()
-    return adapted
+    return methods.attach(bare, recipe.method, base=name, steps=steps, seed=recipe.seed)
 
 
 def _trainer(

@@ -104,9 +104,6 @@ class Skeleton:
                 self.bare, recipe.method, base=recipe.base or "", steps=steps, seed=recipe.seed
             )
         self.twins = self._twins()
-        for parameter in self.trained():
-            if parameter.dtype in (torch.float16, torch.bfloat16):
-                parameter.data = parameter.data.float()  # as training does
         self.embeddings = frozenset(
             id(parameter)
             for module in self.adapted.modules()

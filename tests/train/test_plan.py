@@ -108,7 +108,7 @@ def test_the_weights_take_the_bytes_that_torch_gives_them(recipe_with: With, tin
     real = methods.attach(model.load(tiny_base, chosen), chosen.method, base="tiny", steps=9)
     taken = sum(parameter.nbytes for parameter in real.parameters())
     trained = sum(parameter.nbytes for parameter in real.parameters() if parameter.requires_grad)
-    needs = reckon(skeleton.base(chosen), chosen, Device(gpu=False, compute=real.dtype), steps=9).memory
+    needs = reckon(skeleton.base(chosen), chosen, Device(gpu=False, compute=torch.bfloat16), steps=9).memory
     assert (needs.weights + needs.trained, needs.trained, needs.gradients) == (taken, trained, trained)
 
 
@@ -202,13 +202,15 @@ def keeping(adapted: torch.nn.Module) -> Iterator[dict[int, int]]:
 @pytest.mark.parametrize(("method", "precision"), [*((name, "bf16") for name in METHODS), ("lora", "fp32")])
 def test_activations_are_what_autograd_keeps(recipe_with: With, tiny_base: Path, method: str, precision: str) -> None:
     chosen = recipe_with(base=str(tiny_base), method=METHODS[method], precision=precision, packing=False)
-    real = methods.attach(model.load(tiny_base, chosen), chosen.method, base="tiny", steps=9).train()
-    made = skeleton.Skeleton(skeleton.base(chosen), chosen, real.dtype, steps=9)
-    told = Rehearsal(made.adapted).kept(2, 64, real.dtype, gpu=False)
+    bare = model.load(tiny_base, chosen)
+    held = bare.dtype
+    real = methods.attach(bare, chosen.method, base="tiny", steps=9).train()
+    made = skeleton.Skeleton(skeleton.base(chosen), chosen, held, steps=9)
+    told = Rehearsal(made.adapted).kept(2, 64, held, gpu=False)
     ids = torch.ones(2, 64, dtype=torch.long)
     # With positions that begin anew, as packed rows have them: so there is a mask.
     masked = torch.cat([torch.ones(2, 60, dtype=torch.long), torch.zeros(2, 4, dtype=torch.long)], 1)
-    cast = torch.autocast("cpu", real.dtype) if real.dtype != torch.float32 else contextlib.nullcontext()
+    cast = torch.autocast("cpu", held) if held != torch.float32 else contextlib.nullcontext()
     with cast, keeping(real) as kept:
         real(input_ids=ids, attention_mask=masked, use_cache=False)
     assert told.plain == pytest.approx(sum(kept.values()), rel=0.02)

@@ -28,14 +28,17 @@ NO_CHECKPOINTING: Final = (
     "or prompt"
 )
 
+NARROW: Final = (torch.float16, torch.bfloat16)
+"""In bfloat16 most updates would be rounded away, and gradients in float16 cannot be scaled back."""
+
 
 def attach(model: PreTrainedModel, method: Method, *, base: str, steps: int | None = None, seed: int = 0) -> Adapted:
     """The model with the method's trainable parts on it, everything else frozen; `base` is the name errors give it.
 
     First weights depend on `seed` alone (and on the base's number type, in whose precision peft draws some); torch's
-    own generator is left as it was. They are float32, those of `full` as the base has them. `steps` is the number of
-    optimiser steps that will be taken: AdaLoRA plans by it, and without it can only be counted. A base on the meta
-    device will do to count. `TrainingError` when the base cannot take the method.
+    own generator is left as it was. What is trained is held in float32, whatever the base is in. `steps` is the
+    number of optimiser steps that will be taken: AdaLoRA plans by it, and without it can only be counted. A base on the
+    meta device will do to count. `TrainingError` when the base cannot take the method.
     """
     check(method, steps=steps, checkpointing=model.is_activation_checkpointing)
     if isinstance(method, Full):
@@ -106,6 +109,9 @@ def _full(model: PreTrainedModel, method: Full, base: str) -> PreTrainedModel:
     for path, module in model.named_modules():
         if any(targets.ends(path, name) for name in method.only):
             module.requires_grad_(True)
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in NARROW:
+            parameter.data = parameter.data.float()
     return model
 
 
