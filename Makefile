@@ -23,7 +23,7 @@ ENGINE :=
 ADDRESS :=
 # mix, plan, train, push: a mixture by its name in catalog.yaml, or the path of a mixture file.
 MIX := alpaca-belle-cot
-# plan: what counts tokens, a folder or a Hub id (empty: the mixture's own tokenizer, if it names one). A RECIPE that is
+# plan, diff: what counts tokens, a folder or a Hub id (empty: the mixture's own tokenizer, if it names one). A RECIPE that is
 # given on the command line has its steps told.
 TOKENIZER :=
 # train: a recipe by name or path, a base model by folder or Hub id; keys put over the recipe's: SET="lr=1e-4 seed=1".
@@ -96,8 +96,8 @@ mix: $(BASE_) ## Records to a mixture: MIX=alpaca-belle-cot or a path
 plan: $(BASE_) ## What a mixture will be, before it is built: MIX=... [TOKENIZER=folder] [RECIPE=...] [JSON=1]
 	@$(PY) -m pipeline plan "$(MIX)" $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(filter command line,$(origin RECIPE)),--recipe "$(RECIPE)") $(if $(JSON),--json) $(WORKERS_) $(OUT_)
 
-diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [JSON=1]
-	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(JSON),--json) $(WORKERS_) $(OUT_)
+diff: $(BASE_) ## What two mixtures, or two corpora, do not have in common: A=... B=... [TOKENIZER=folder] [JSON=1]
+	@$(PY) -m pipeline diff "$(A)" "$(B)" $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") $(if $(JSON),--json) $(WORKERS_) $(OUT_)
 
 train: $(VENV)/train ## A mixture to an adapter: [MIX=...] [RECIPE=...] [BASE=folder or Hub id] [SET="key=value ..."] [GPUS=4]
 	@$(PY) -m train $(if $(DRY),plan "$(RECIPE)" --mix "$(MIX)",run --mix "$(MIX)" --recipe "$(RECIPE)" $(if $(RUN),--name "$(RUN)")) $(if $(BASE),--base "$(BASE)") $(foreach pair,$(SET),--set $(pair)) $(GPUS_) $(OUT_)

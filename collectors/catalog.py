@@ -61,7 +61,7 @@ class Source(Node):
     `rows` are upstream's raw rows, `ancestor_rows` what Alpaca-CoT's table says, `tolerance` the share by which a full
     build may differ from `rows`. `verified` is false where origin, layout or licence could not be confirmed.
     `evaluation` marks test and development splits of benchmarks, which a mixture leaves out unless it names them.
-    `citation` is what a card cites, where it is known for certain; it makes no other records, so no dump holds it.
+    `citation` is what a card cites; it makes no other records, so no dump holds it.
     """
 
     title: str
@@ -130,10 +130,14 @@ class Source(Node):
 
 
 class Catalog(Node):
-    """The whole of catalog.yaml, sources, mixtures and evaluation sets in the order of the file."""
+    """The whole of catalog.yaml, sources, mixtures and evaluation sets in the order of the file.
+
+    `aliases` are further names of mixtures, such as a paper's, which need not be names that a folder may have.
+    """
 
     sources: dict[Key, Source]
     mixtures: dict[str, Mixture] = {}
+    aliases: dict[str, str] = {}
     suites: dict[Key, Suite] = {}
 
     @model_validator(mode="after")
@@ -145,6 +149,15 @@ class Catalog(Node):
                 raise ValueError(f"mixtures.{error}") from None
         return self
 
+    @model_validator(mode="after")
+    def _aliases_lead_to_mixtures(self) -> "Catalog":
+        for alias, name in self.aliases.items():
+            if name not in self.mixtures:
+                raise ValueError(f"aliases.{alias}: unknown mixture {name}; {nearest(name, self.mixtures)}")
+            if alias in self.mixtures or _is_path(alias):
+                raise ValueError(f"aliases.{alias}: is a mixture's name or path already; choose another")
+        return self
+
     def _written_out(self, name: str, mixture: Mixture) -> Mixture:
         known = Known(
             sources={name: source.tags for name, source in self.sources.items()},
@@ -154,14 +167,15 @@ class Catalog(Node):
         return written_out(name, mixture, known)
 
     def _mixture(self, name: str) -> Mixture:
-        """A mixture as it is written, by its name or the path of its file."""
+        """A mixture as it is written, by its name, an alias or the path of its file."""
+        name = self.aliases.get(name, name)
         if name in self.mixtures:
             return self.mixtures[name]
         if _is_path(name):
             return parsed(Mixture, read_yaml(Path(name)), name)
-        raise CatalogError(
-            f"unknown mixture {name}; {nearest(name, self.mixtures)} (or give the path of a .yaml mixture file)"
-        )
+        known = nearest(name, [*self.mixtures, *self.aliases])
+        same = "".join(f", {alias} being {meant}" for alias, meant in self.aliases.items() if alias in known)
+        raise CatalogError(f"unknown mixture {name}; {known} (or give the path of a .yaml mixture file{same})")
 
     def chosen(self, asked: list[str]) -> dict[str, Source]:
         """The sources meant by names, globs and tag filters (see `choice.chosen`), in the catalog's order.
@@ -172,15 +186,21 @@ class Catalog(Node):
         return {name: self.sources[name] for name in choice.chosen(asked, tags)}
 
     def mixture(self, name: str) -> tuple[str, Mixture]:
-        """A mixture by its name in the catalog or by the path of a mixture file, with the name it is built under.
+        """A mixture by its name or alias in the catalog or the path of its file, with the name it is built under.
 
         It is written out: every part has a source (see `nesting.written_out`).
         """
-        return built_name(name) if name not in self.mixtures else name, self._written_out(name, self._mixture(name))
+        return self.built_name(name), self._written_out(self.aliases.get(name, name), self._mixture(name))
+
+    def built_name(self, mixture: str) -> str:
+        """The name a mixture is built under: its own, that of its file, or the one its alias stands for."""
+        if mixture in self.mixtures:
+            return mixture
+        return self.aliases.get(mixture) or built_name(mixture)
 
 
 def built_name(mixture: str) -> str:
-    """The name a mixture is built under: its own, or that of its file."""
+    """The name a mixture is built under: its own, or that of its file; `Catalog.built_name` knows aliases as well."""
     return Path(mixture).stem if _is_path(mixture) else mixture
 
 

@@ -17,7 +17,8 @@ class Citation(Node):
     """A work to cite. Authors are as they sign, in their order; the last may be `others`.
 
     `booktitle` or `journal` is where it appeared; `arxiv` its number there. Without `url` it is found at arXiv, or at
-    the source's homepage.
+    the source's homepage. `verified` is false where the authors publish no entry: then title, author and year are what
+    the source's page shows, and the entry says so.
     """
 
     title: str
@@ -27,12 +28,17 @@ class Citation(Node):
     journal: str | None = None
     arxiv: Annotated[str, Field(pattern=r"^\d{4}\.\d{4,5}$")] | None = None
     url: Annotated[str, Field(pattern=r"^https://\S+$")] | None = None
+    verified: bool = True
 
     @model_validator(mode="after")
     def _one_place(self) -> "Citation":
         if self.booktitle is not None and self.journal is not None:
             raise ValueError("give booktitle or journal, not both")
         return self
+
+
+UNVERIFIED: Final = "unverified: its authors publish no entry to cite"
+"""The note of an entry that is not its authors' own."""
 
 
 def bibtex(key: str, citation: Citation | None, title: str, homepage: str) -> str:
@@ -50,6 +56,7 @@ def bibtex(key: str, citation: Citation | None, title: str, homepage: str) -> st
         "journal": _escaped(citation.journal or ""),
         **arxiv,
         "url": place,
+        "note": "" if citation.verified else UNVERIFIED,
     }
     return _entry(kind, key, {name: value for name, value in fields.items() if value})
 

@@ -63,7 +63,8 @@ class Part(Quota):
     set; a quota is drawn from all of them together.
     Another mixture, by its name or path, gives what it would by itself, in the proportions it has then where a quota
     cuts it; its own seed holds where it has one, and its holdout does not count. `evaluation` lets in the records of
-    files that the catalog marks as part of a benchmark. `within` names the group a part belongs to.
+    files that the catalog marks as part of a benchmark. Of a part that was written out, `within` names the group it
+    belongs to, and `meant_by` the tags it was meant by, where no group has their name.
 
     How rows are worded: `template` and `suffix`; `system`, the system prompt of records that have none (a record's own
     stands, for its answer was given under it); `few_shot`, how many solved examples of the same part stand before a
@@ -82,6 +83,7 @@ class Part(Quota):
     input_inversion: Annotated[float, Field(ge=0, le=1)] = 0
     seed: int | None = None
     within: str | None = None
+    meant_by: str | None = None
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Part":
@@ -190,7 +192,7 @@ class Mixture(Node):
 
     @model_validator(mode="after")
     def _parts_once(self) -> "Mixture":
-        named = [(part.name, part.where.model_dump_json(), part.within) for part in self.parts]
+        named = [(part.name, part.where.model_dump_json(), part.within, part.meant_by) for part in self.parts]
         if twice := sorted({one[0] for one in named if named.count(one) > 1}):
             raise ValueError(f"{', '.join(twice)} stands in two parts; merge them")
         return self
@@ -198,9 +200,10 @@ class Mixture(Node):
     @model_validator(mode="after")
     def _groups_there(self) -> "Mixture":
         groups = self.groups or {}
-        listed: list[tuple[str, Part | Group]] = [*((part.name, part) for part in self.parts), *groups.items()]
-        for name, one in listed:
-            steps, above = [name], one.within
+        # A part may have the name of a group: a mixture that is called after its source.
+        listed = [(part.name, part.within, list[str]()) for part in self.parts]
+        listed += [(name, group.within, [name]) for name, group in groups.items()]
+        for name, above, steps in listed:
             while above is not None:
                 if above not in groups:
                     raise ValueError(f"{name} is within {above}, which is no group")

@@ -91,7 +91,8 @@ def _tagged(owner: str, part: Part, named: set[str], groups: dict[str, Group], k
     if quota:
         within = _new(part.name, groups)
         groups[within] = Group(**quota, pooled=True, within=part.within)
-    plain = {"tags": None, "within": within, **EVERYTHING}
+    meant_by = None if quota else part.name
+    plain = {"tags": None, "within": within, "meant_by": meant_by, **EVERYTHING}
     for source in left:
         yield part.model_copy(update={"source": source, **plain})
 

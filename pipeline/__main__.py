@@ -225,7 +225,7 @@ def push(
     catalog: Catalog_ = None,
 ) -> None:
     """Publish a built mixture as Parquet with its card: to the Hub, or to a folder."""
-    from collectors.catalog import built_name, load
+    from collectors.catalog import load
     from pipeline import push as pushing
     from pipeline import report
     from pipeline.card import Credit
@@ -233,8 +233,8 @@ def push(
 
     if (repo is None) == (to is None):
         raise CatalogError("push: say where to, either --repo OWNER/NAME or --to DIR")
-    credits = Credit.of(load(catalog))
-    name = built_name(mixture)
+    known = load(catalog)
+    credits, name = Credit.of(known), known.built_name(mixture)
     if dry_run:
         report.listed(pushing.listing(name, out, credits, repo=repo))
         return
@@ -275,7 +275,7 @@ def export(
     catalog: Catalog_ = None,
 ) -> None:
     """Write records, or a mixture's rows, in the formats other trainers read."""
-    from collectors.catalog import built_name, load
+    from collectors.catalog import load
     from pipeline import report
     from pipeline.ancestor import alpaca_cot
     from pipeline.collect import SAMPLES
@@ -294,7 +294,7 @@ def export(
             raw = {None: SAMPLES, "sample": SAMPLES, "hub": out / "raw"}.get(origin) or Path(str(origin))
             done = alpaca_cot(known, to, out, flan=flan, raw=raw)
         else:
-            name = built_name(mixture) if mixture is not None else str(source)
+            name = known.built_name(mixture) if mixture is not None else str(source)
             done = exporting(known, to, out, name=name, mixture=mixture is not None, form=form, kind=kind)
         report.exported(done)
 
@@ -385,20 +385,31 @@ def compare(
         str, typer.Argument(metavar="A", help="A built mixture or source, the folder of one, or a data folder.")
     ],
     second: Annotated[str, typer.Argument(metavar="B", help="What to compare it with, of the same kind.")],
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Count tokens by this one: a folder, or a model's id on the Hub. Without: characters only.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For scripts: one JSON object.")] = False,
     out: Out = Path("data"),
     workers: Workers = None,
     engine: Engine = "local",
     address: Address = None,
+    catalog: Catalog_ = None,
 ) -> None:
     """Tell what two mixtures, or two corpora, do not have in common: rows of one only, and other wordings."""
     with start(engine, address, workers) as running:
         import shutil
 
+        from collectors.catalog import load
         from pipeline.diff.answer import diff
         from pipeline.diff.told import told
 
-        found = diff(first, second, out, running)
+        aliases = load(catalog).aliases
+        names = aliases.get(first, first), aliases.get(second, second)
+        found = diff(*names, out, running, tokenizer=tokenizer)
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=1))
         return

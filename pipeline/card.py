@@ -10,12 +10,14 @@ from collectors.catalog import Catalog, Source
 from collectors.citation import bibtex
 from collectors.licences import Key
 from collectors.spdx import UNKNOWN
-from pipeline.findings import Findings, duplicates, leakage
+from pipeline.findings import Findings, duplicates, flagged, leakage
 from pipeline.folder import fingerprint
 from pipeline.front_matter import front_matter, splits
+from pipeline.ledger import ledger
 from pipeline.licences import declared, section, with_terms
-from pipeline.markdown import counted, ranked, table
-from pipeline.rebuild import Provenance, rebuilding
+from pipeline.markdown import ranked, table
+from pipeline.provenance import Provenance
+from pipeline.rebuild import rebuilding
 
 Counts = Mapping[str, int]
 
@@ -61,13 +63,6 @@ COLUMNS: Final = {
     "part": "ordinal of the record made from that raw row",
     "repeat": "ordinal of this copy, where a mixture repeats a record",
 }
-
-
-BENCHMARKS: Final = (
-    "**Records of benchmarks are in this set: {}.** A model that is trained on them must not be scored on these"
-    " benchmarks."
-)
-"""What a card says of records that are marked as evaluation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +129,9 @@ def card(
         _tags(manifest),
         _licences(manifest, licences, credits),
         leakage(manifest, judged),
+        flagged(manifest, judged),
         duplicates(manifest, judged),
-        _ledger(manifest),
+        ledger(manifest),
         rebuilding(manifest, entries, origins or {}, judged),
         "## Columns\n\n" + table(("column", "type", "what it holds"), _described(columns)),
         _citation(manifest, credits),
@@ -196,40 +192,6 @@ def _licences(manifest: Mapping[str, Any], licences: Mapping[str, Counts], credi
     rows = with_terms(licences, {name: credit.stated for name, credit in credits.items()})
     about = "Each row carries its own licence in the column `license`."
     return section(about, rows, declared(manifest["mixture"], manifest))
-
-
-def _ledger(manifest: Mapping[str, Any]) -> str:
-    left_out: Counts = manifest.get("left_out", {})
-    books: list[tuple[str, int]] = [
-        ("candidates", manifest["candidates"]),
-        *((f"left out: {reason}", rows) for reason, rows in ranked(left_out)),
-        ("taken", manifest["taken"]),
-        ("rows written, repeats counted", sum(_rows(manifest).values())),
-    ]
-    parts = [
-        (
-            f"`{part['source']}`",
-            f"`{part.get('template') or 'plain'}`",
-            int(part["candidates"]),
-            int(part["taken"]),
-            int(part["rows"]),
-            counted(part.get("left_out", {})),
-        )
-        for part in manifest.get("parts", [])
-    ]
-    unused = manifest.get("unused_rationales", 0)
-    tests = [
-        f"{part['evaluation']:,} of `{part['source']}`" for part in manifest.get("parts", []) if part.get("evaluation")
-    ]
-    sections = [
-        "## Ledger",
-        "Every record of the sources is accounted for: candidates are the rows taken and the rows left out.",
-        table(("", "records"), books),
-        table(("part", "template", "candidates", "taken", "rows", "left out"), parts),
-        *([BENCHMARKS.format(", ".join(tests))] if tests else []),
-        *([f"{unused:,} rows hold a rationale that their template does not use."] if unused else []),
-    ]
-    return "\n\n".join(sections)
 
 
 def _citation(manifest: Mapping[str, Any], credits: Mapping[str, Credit]) -> str:

@@ -164,7 +164,6 @@ def _count(piece: tuple[Path, Path, Counter]) -> int:
 
 def tokens(records: pl.DataFrame, by: Counter) -> npt.NDArray[np.uint32]:
     """The tokens of each record; `records` have the columns `TEXTS`."""
-    encoder = _loaded(str(by.file), by.digest)
     turn = pl.element().struct
     said = (
         pl.col("history")
@@ -172,13 +171,19 @@ def tokens(records: pl.DataFrame, by: Counter) -> npt.NDArray[np.uint32]:
         .list.eval(pl.element().explode())
     )
     texts = [said if name == "history" else pl.concat_list(name) for name in TEXTS]
-    result = np.zeros(records.height, np.uint32)
-    for start in range(0, records.height, AT_ONCE):
-        rows = records[start : start + AT_ONCE].select(text=pl.concat_list(texts)).with_row_index("row")
-        flat = rows.explode("text").drop_nulls("text")
+    return tokens_of(records, pl.concat_list(texts), by)
+
+
+def tokens_of(rows: pl.DataFrame, texts: pl.Expr, by: Counter) -> npt.NDArray[np.uint32]:
+    """The tokens of a list of texts of each row, together; a null is no text."""
+    encoder = _loaded(str(by.file), by.digest)
+    result = np.zeros(rows.height, np.uint32)
+    for start in range(0, rows.height, AT_ONCE):
+        some = rows[start : start + AT_ONCE].select(text=texts).with_row_index("row")
+        flat = some.explode("text").drop_nulls("text")
         found = encoder.encode_batch_fast(flat["text"].to_list(), add_special_tokens=False)
         lengths = np.fromiter((len(one.ids) for one in found), np.int64, len(found))
-        result[start : start + rows.height] = np.bincount(flat["row"].to_numpy(), lengths, rows.height)
+        result[start : start + some.height] = np.bincount(flat["row"].to_numpy(), lengths, some.height)
     return result
 
 

@@ -18,19 +18,19 @@ from collectors.errors import ArtefactError
 from collectors.licences import Key
 from collectors.mixture import Mixture
 from collectors.record import SCHEMA_NUMBER
-from pipeline import folder, keys
+from pipeline import decisions, folder, keys
 from pipeline.applied import Applied, applied, line
 from pipeline.books import Manifest, books, close
 from pipeline.counts import Counter, counted, counter
 from pipeline.engine import Engine
 from pipeline.holdout import HOLDOUT
 from pipeline.licences import stated
-from pipeline.selection import Order, Selection, order, seed_of, select
+from pipeline.selection import Order, Selection, order, rows_of, seed_of, select
 from pipeline.shards import ROWS
 from pipeline.wording import Gathering, Worded, Wording, gather, pools, template_marks, word
 from templates.suffix import suffixed, suffixes
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Part of every mixture's fingerprint: raised when this stage makes other rows of the same records."""
 
 
@@ -154,6 +154,7 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool 
         named = zip(mixture.parts, known_mixture.sources, strict=True)
         benchmarks = {part.source for part, source in named if source.evaluation}
         manifest |= books(mixture, known, selection, worded, benchmarks, stated(catalog)) | {"files": files}
+        manifest["decisions"] = decisions.keep(part, mixture, known, selection)
         close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)
@@ -197,8 +198,12 @@ def _head(known: Ready, marks: dict[str, str], licences: Mapping[str, Key]) -> M
         gaps=known.applied.told(),
         tokenizer=known.counter.digest if known.counter is not None else None,
     )
-    head = {"mixture": known.name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
-    return head | {"licence": mixture.licence, "not_applied": known.applied.told()}
+    head: Manifest = {"mixture": known.name, "fingerprint": fingerprint, "inputs": inputs, "recipe": recipe}
+    worded = [{"template": template, "fingerprint": mark} for template, mark in marks.items()]
+    head |= {"licence": mixture.licence, "not_applied": known.applied.told(), "templates": worded}
+    if known.counter is not None:
+        head["counted_by"] = {"tokenizer": known.counter.name, "sha256": known.counter.digest}
+    return head
 
 
 def _ending(suffix: str) -> dict[Any, str]:
@@ -209,17 +214,19 @@ def _ending(suffix: str) -> dict[Any, str]:
 
 def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, str], place: Path) -> Iterator[Wording]:
     """The record shards that give rows, each with the rows it gives; fragments are put into `place`."""
+    start = 0
     for index, (number, shard, span) in enumerate(known.pieces):
         part = mixture.parts[number]
-        first, end = np.searchsorted(rows.record, np.array([span.start, span.stop], np.uint32))
-        if first < end:
+        record, repeat = rows_of(rows.repeats[span])
+        position = rows.position[start : (start := start + len(record))]
+        if len(record):
             yield Wording(
                 shard=shard,
                 fragment=place / f"{index:05d}.arrow",
                 part=number,
-                record=rows.record[first:end] - np.uint32(span.start),
-                repeat=rows.repeat[first:end],
-                position=rows.position[first:end],
+                record=record,
+                repeat=repeat,
+                position=position,
                 template=part.template,
                 fingerprint=marks[part.template],
                 suffix=part.suffix,

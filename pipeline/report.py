@@ -15,8 +15,8 @@ from pipeline.export import Exported
 from pipeline.folder import manifest
 from pipeline.markdown import table
 from pipeline.mix import Mixed
-from pipeline.push import Published
 from pipeline.standing import File
+from pipeline.upload import Published
 
 if TYPE_CHECKING:  # what judging needs is not loaded to print of other things
     from pipeline.judge.run import Judged

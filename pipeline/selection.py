@@ -16,7 +16,7 @@ import numpy.typing as npt
 from collectors.errors import CatalogError
 from collectors.mixture import Mixture, Part, Quota
 from pipeline.holdout import HOLDOUT, held_out, holdout_rows
-from pipeline.keys import Flags, Halves, Keys, Numbers, draws
+from pipeline.keys import DRAWN_AT_ONCE, Flags, Halves, Keys, Numbers, buckets, by_draw, draws, places
 from pipeline.near import heads
 from pipeline.quota import Drawn, Pool, Shortfall, allotted, tree
 from pipeline.shards import ROWS
@@ -66,17 +66,26 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One entry a row of the mixture, in the order of the records: its record, its repeat (from 0) and its position.
+    """The position of each row of the mixture; rows stand in the order of their records, and by repeat (from 0).
 
     Training rows have the positions 0 to `train` - 1. Those of held-out rows begin at the next multiple of `ROWS`, so
-    that `position // ROWS` is a row's shard, counted through both splits.
+    that `position // ROWS` is a row's shard, counted through both splits. `repeats` are the rows of each record.
     """
 
-    record: Numbers
-    repeat: Numbers
-    position: npt.NDArray[np.int64]
+    repeats: Numbers
+    position: Numbers
     train: int
     holdout: int
+
+    @property
+    def record(self) -> Numbers:
+        """The record of each row."""
+        return rows_of(self.repeats)[0]
+
+    @property
+    def repeat(self) -> Numbers:
+        """The number of each row among those of its record."""
+        return rows_of(self.repeats)[1]
 
 
 def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -> Selection:
@@ -85,7 +94,7 @@ def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -
     Raises `CatalogError` (which names the mixture `name`) when it would have no training rows.
     """
     verdict = barred(mixture, keys, pairs)
-    accepted = np.flatnonzero(verdict == TAKEN).astype(np.uint32)
+    accepted = places(verdict == TAKEN) if mixture.holdout is not None else np.empty(0, np.uint32)
     repeats, shortfalls = _drawn(mixture, keys, verdict)
     if not repeats.any():
         raise CatalogError(
@@ -93,7 +102,7 @@ def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -
         )
     held, drawn = np.zeros(len(keys.age), np.bool_), int(repeats.sum())
     if mixture.holdout is not None:
-        taken = np.flatnonzero(verdict == TAKEN).astype(np.uint32)
+        taken = places(verdict == TAKEN)
         together = pairs if mixture.dedup != "near" else None
         stands = heads(keys, accepted, together, mixture.notion, unique=mixture.dedup != "none")
         stands = stands[np.searchsorted(accepted, taken)]
@@ -128,7 +137,7 @@ def barred(mixture: Mixture, keys: Keys, pairs: Path | None = None) -> Verdicts:
         known = keys.prompts.any(axis=1)
         verdict[_duplicates(keys.prompts, keys.age, (verdict == TAKEN) & known)] = REASONS.index("prompt")
     if mixture.dedup == "near" and pairs is not None:
-        accepted = np.flatnonzero(verdict == TAKEN).astype(np.uint32)
+        accepted = places(verdict == TAKEN)
         stands = heads(keys, accepted, pairs, mixture.notion, unique=True)
         verdict[accepted[stands != accepted]] = REASONS.index("near")
     return verdict
@@ -167,17 +176,31 @@ def _reason(quota: Quota) -> str:
 
 def order(seed: int, keys: Keys, selection: Selection) -> Order:
     """Number the rows of a mixture: by the keyed hash of id and repeat, equal ones by the age of their records."""
-    record = np.repeat(np.arange(len(keys.age), dtype=np.uint32), selection.repeats)
-    ends = np.cumsum(selection.repeats, dtype=np.int64)
-    repeat = (np.arange(len(record)) - np.repeat(ends - selection.repeats, selection.repeats)).astype(np.uint32)
-    held = selection.held[record]
-    place = np.lexsort((keys.age[record], draws(keys.ids, record, seed, "order", repeat), held))
-    position = np.empty(len(record), np.int64)
-    position[place] = np.arange(len(record))
+    ends = np.cumsum(selection.repeats, dtype=np.uint32)
+    rows = int(ends[-1]) if len(ends) else 0
+    drawn, held = np.empty(rows, np.uint64), np.empty(rows, np.bool_)
+    for start in range(0, len(ends), DRAWN_AT_ONCE):
+        cut = slice(start, start + DRAWN_AT_ONCE)
+        record, repeat = rows_of(selection.repeats[cut])
+        here = slice(int(ends[cut][-1]) - len(record), int(ends[cut][-1]))
+        drawn[here] = draws(keys.ids[cut], record, seed, "order", repeat)
+        held[here] = selection.held[cut][record]
     holdout = int(held.sum())
-    train = len(record) - holdout
-    position[held] += -train % ROWS
-    return Order(record=record, repeat=repeat, position=position, train=train, holdout=holdout)
+    train = rows - holdout
+    position, trained, put = np.empty(rows, np.uint32), 0, train + -train % ROWS
+    for some in by_draw(drawn, lambda some: keys.age[np.searchsorted(ends, some, side="right")]):
+        of_holdout = held[some]
+        first, second = some[~of_holdout], some[of_holdout]
+        position[first] = np.arange(trained, trained := trained + len(first), dtype=np.uint32)
+        position[second] = np.arange(put, put := put + len(second), dtype=np.uint32)
+    return Order(repeats=selection.repeats, position=position, train=train, holdout=holdout)
+
+
+def rows_of(repeats: Numbers) -> tuple[Numbers, Numbers]:
+    """Of records that are so many rows each: the record of each row, and its number among those of the record."""
+    record = np.repeat(np.arange(len(repeats), dtype=np.uint32), repeats)
+    starts = np.cumsum(repeats, dtype=np.uint32) - repeats
+    return record, np.arange(len(record), dtype=np.uint32) - starts[record]
 
 
 def seed_of(part: Part, mixture: Mixture) -> int:
@@ -187,23 +210,22 @@ def seed_of(part: Part, mixture: Mixture) -> int:
 
 def _duplicates(ids: Halves, age: Numbers, admitted: Flags) -> Numbers:
     """The admitted records whose id (or what stands for it, as two halves) an older admitted record has."""
-    rows = np.flatnonzero(admitted).astype(np.uint32)
-    rows = rows[np.argsort(ids[rows, 0])]
-    # Few ids share even their upper half, so that only those few are put in order and compared.
-    alike = np.diff(ids[rows, 0]) == 0
-    suspect = np.zeros(len(rows), np.bool_)
-    suspect[1:] |= alike
-    suspect[:-1] |= alike
-    rows = rows[suspect]
-    rows = rows[np.lexsort((age[rows], ids[rows, 1], ids[rows, 0]))]
-    duplicates: Numbers = rows[1:][(ids[rows[1:]] == ids[rows[:-1]]).all(axis=1)]
-    return duplicates
+    found = [np.empty(0, np.uint32)]
+    for rows in buckets(ids[:, 0], admitted):
+        high = ids[rows, 0]
+        order = np.argsort(high)
+        # Few ids share even their upper half, so that only those few are put in order and compared.
+        alike = np.flatnonzero(np.diff(high[order]) == 0)
+        rows = rows[order[np.union1d(alike, alike + 1)]]
+        rows = rows[np.lexsort((age[rows], ids[rows, 1], ids[rows, 0]))]
+        found.append(rows[1:][(ids[rows[1:]] == ids[rows[:-1]]).all(axis=1)])
+    return np.concatenate(found)
 
 
 def _members(pool: Drawn, mixture: Mixture, keys: Keys, verdict: Verdicts) -> Numbers:
     """The records that may be drawn from a pool; those over its `max_rows` get their verdict here."""
     spans = [keys.parts[number] for number in pool.parts]
-    records = np.concatenate([span.start + np.flatnonzero(verdict[span] == TAKEN) for span in spans]).astype(np.uint32)
+    records = np.concatenate([places(verdict[span] == TAKEN, span.start) for span in spans])
     if pool.quota.max_rows is None or len(records) <= pool.quota.max_rows:
         return records
     verdict[records] = REASONS.index("max_rows")
@@ -217,7 +239,13 @@ def _members(pool: Drawn, mixture: Mixture, keys: Keys, verdict: Verdicts) -> Nu
 def _smallest(keys: Keys, records: Numbers, count: int, seed: int, purpose: str) -> Numbers:
     """The `count` records with the smallest draws, equal draws by age."""
     drawn = draws(keys.ids, records, seed, purpose)
-    smallest: Numbers = records[np.lexsort((keys.age[records], drawn))[:count]]
+    smallest = np.empty(min(count, len(records)), np.uint32)
+    found = 0
+    for some in by_draw(drawn, lambda some: keys.age[records[some]]):
+        some = records[some[: count - found]]
+        smallest[found : (found := found + len(some))] = some
+        if found == len(smallest):
+            break
     return smallest
 
 

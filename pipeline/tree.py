@@ -8,7 +8,7 @@ The same mixture gives the same bytes, whether the tree is staged for the Hub or
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -20,12 +20,13 @@ from pipeline.card import DRAWN, FIGURE, Credit, card
 from pipeline.composition import drawn
 from pipeline.findings import found
 from pipeline.front_matter import splits
+from pipeline.held import held
 from pipeline.licences import check, counted
 from pipeline.parquet import SHARD_BYTES
-from pipeline.rebuild import provenance
+from pipeline.provenance import provenance
 from pipeline.standing import File, described, files, kept, stands, up_to_date
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Part of a tree's fingerprint: raised when the same mixture is to be published as other bytes."""
 
 
@@ -105,7 +106,8 @@ class _Plan:
         self.mixture, self.shard_bytes = mixture, shard_bytes
         self.credits = {name: credits[name] for name in sorted(named) if name in credits}
         out = mixture.place.parent.parent
-        self.findings, self.origins = found(out, mixture.manifest), provenance(out, mixture.manifest)
+        self.findings = found(out, mixture.manifest)
+        self.origins = provenance(out, mixture.manifest, self.findings)
         self.data = folder.fingerprint(version=VERSION, shard_bytes=shard_bytes, mixture=mixture.manifest)
         self.mark = folder.fingerprint(
             data=self.data,
@@ -126,13 +128,15 @@ class _Plan:
 
     def fill(self, part: Path, entries: list[dict[str, Any]]) -> None:
         """Write what stands beside the shards of these entries, the manifest last."""
+        out = self.mixture.place.parent.parent
+        taken = held(out, _paths(self.mixture), sorted(self.findings.sources))
         shown = without_paths(self.mixture.manifest)
         text = card(
             shown,
             credits=self.credits,
             licences=counted(_paths(self.mixture)),
             columns=_types(_schema(_paths(self.mixture)[0])),
-            findings=self.findings,
+            findings=replace(self.findings, held=taken),
             origins=self.origins,
         )
         for path, data in ((FIGURE, drawn(shown.get("counts", {}), DRAWN)), ("README.md", text.encode())):
@@ -146,7 +150,7 @@ class _Plan:
 def without_paths(value: Any) -> Any:
     """A manifest's value in which absolute paths are cut to their last step, so that no machine shows in it."""
     if isinstance(value, dict):
-        return {key: without_paths(inner) for key, inner in value.items()}
+        return {without_paths(key): without_paths(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [without_paths(inner) for inner in value]
     if isinstance(value, str) and value.startswith(("/", "~/", "file:/")) and not any(map(str.isspace, value)):

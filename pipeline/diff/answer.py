@@ -6,6 +6,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.counts import counter
 from pipeline.diff.examples import examples
 from pipeline.diff.matching import paired
 from pipeline.diff.rows import TAGS, Rows, read
@@ -23,22 +24,26 @@ BITS: Final = 5
 """Rows are paired by the first bits of their ids, or marks, in two to this power steps, which bounds the memory."""
 
 
-def diff(first: str, second: str, out: Path, engine: Engine) -> Record:
+def diff(first: str, second: str, out: Path, engine: Engine, *, tokenizer: str | None = None) -> Record:
     """What two built mixtures, or two corpora, do not have in common.
 
     Each is a name in the data folder `out` or a folder (see `sides.side`). `rows` counts the rows both have (`same`;
     `moved` of them from another raw row), those that are there in both but `changed` (worded differently; of corpora:
     the raw row gives another record), and those `only_a` and `only_b`; repeated rows count each time. `by` has the same
-    by the values of each tag, with the rows and characters of both sides. `examples` are a few of each, chosen by a
-    hash of their ids. Raises what `side` and `read` raise, and `CatalogError` for a mixture beside a corpus.
+    by the values of each tag, with the rows and characters of both sides, and their tokens where a `tokenizer` (see
+    `counts.counter`) is named: of a mixture those of its messages, of a corpus those of its records, as `counts` has
+    them. `examples` are a few of each, chosen by a hash of their ids. Raises what `side`, `read` and `counter` raise,
+    and `CatalogError` for a mixture beside a corpus.
     """
     sides = side(first, out), side(second, out)
     check_kinds(*sides)
-    a, b = (read(one, engine) for one in sides)
+    counted_by = None if tokenizer is None else counter(tokenizer)
+    a, b = (read(one, engine, counted_by) for one in sides)
     status = _compared(sides[0].kind, a, b)
     counted = [{what: int((found == code).sum()) for what, code in CODES.items()} for found in status]
     return {
         "kind": sides[0].kind,
+        "tokenizer": tokenizer,
         "a": _told(sides[0], a),
         "b": _told(sides[1], b),
         "rows": {
@@ -57,7 +62,13 @@ CODES: Final = {"same": SAME, "moved": MOVED, "changed": CHANGED, "only": ONLY}
 
 
 def _told(one: Side, rows: Rows) -> Record:
-    return {"name": one.name, "rows": one.rows, "characters": int(rows.size.sum(dtype=np.int64)), "judged": rows.judged}
+    sizes = {unit: int(found.sum(dtype=np.int64)) for unit, found in _sizes(rows).items()}
+    return {"name": one.name, "rows": one.rows, **sizes, "judged": rows.judged}
+
+
+def _sizes(rows: Rows) -> dict[str, npt.NDArray[np.uint32]]:
+    """The length of each row by what it is counted in."""
+    return {"characters": rows.size} | ({} if rows.tokens is None else {"tokens": rows.tokens})
 
 
 def _compared(kind: Kind, a: Rows, b: Rows) -> tuple[Statuses, Statuses]:
@@ -90,8 +101,9 @@ def _mark(
 
 
 def _by(sides: tuple[Rows, Rows], status: tuple[Statuses, Statuses]) -> Record:
-    """Rows and characters of both sides, and of what differs, by the values of each tag, of language and of split."""
+    """Rows, characters and tokens of both sides, and of what differs, by the values of tags, language and split."""
     by: Record = {}
+    units = ["rows", *_sizes(sides[0])]
     for number, name in enumerate([*TAGS, "split"]):
         cells: dict[str, Record] = {}
         for cell, end, chosen in CELLS:
@@ -99,12 +111,12 @@ def _by(sides: tuple[Rows, Rows], status: tuple[Statuses, Statuses]) -> Record:
             values = rows.languages if name == "language" else [group[number] for group in rows.groups]
             places = rows.language if name == "language" else rows.group
             mine = slice(None) if chosen is None else found == chosen
-            counts = np.bincount(places[mine], minlength=len(values))
-            sizes = np.bincount(places[mine], rows.size[mine], len(values))
-            for value, count, size in zip(values, counts.tolist(), sizes.tolist(), strict=True):
-                told = cells.setdefault(value, {one: {"rows": 0, "characters": 0} for one, _, _ in CELLS})[cell]
-                told["rows"] += count
-                told["characters"] += int(size)
+            counts = [np.bincount(places[mine], minlength=len(values))]
+            counts += [np.bincount(places[mine], size[mine], len(values)) for size in _sizes(rows).values()]
+            for value, *sums in zip(values, *(count.tolist() for count in counts), strict=True):
+                told = cells.setdefault(value, {one: dict.fromkeys(units, 0) for one, _, _ in CELLS})[cell]
+                for unit, count in zip(units, sums, strict=True):
+                    told[unit] += int(count)
         by[name] = {value: cell for value, cell in sorted(cells.items()) if cell["a"]["rows"] or cell["b"]["rows"]}
     return {name: values for name, values in by.items() if name != "split" or "" not in values}
 

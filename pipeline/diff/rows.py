@@ -14,6 +14,7 @@ import pyarrow as pa
 from collectors.errors import ArtefactError
 from collectors.record import HASHED, framed, keyed
 from pipeline import shards
+from pipeline.counts import Counter, tokens, tokens_of
 from pipeline.diff.matching import Words
 from pipeline.diff.sides import Kind, Side
 from pipeline.engine import Engine
@@ -36,11 +37,12 @@ Group = tuple[str, ...]
 
 @dataclass(kw_only=True)
 class Rows:
-    """The rows of a side sorted by id, mark and place, an entry each: 38 bytes a row.
+    """The rows of a side sorted by id, mark and place, an entry each: 38 bytes a row, 42 where tokens are counted.
 
-    `high` and `low` are the halves of the id. `mark` is a hash of a mixture's row as it is worded, and of the lineage
-    of a record. `group` is a place in `groups`, `language` one in `languages`, `place` the row's among all of the side
-    as its shards have them, `size` its length in `unit`. `ends` are the rows up to the end of each shard.
+    `high` and `low` are the halves of the id. `mark` is a hash of a mixture's row as it is worded, and of the
+    lineage of a record. `group` is a place in `groups`, `language` one in `languages`, `place` the row's among all
+    of the side as its shards have them, `size` its characters, `tokens` its tokens, None where they are not
+    counted. `ends` are the rows up to the end of each shard.
     """
 
     high: Words
@@ -50,6 +52,7 @@ class Rows:
     language: npt.NDArray[np.uint16]
     place: Numbers
     size: Numbers
+    tokens: Numbers | None = None
     groups: list[Group] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     ends: list[int] = field(default_factory=list)
@@ -64,22 +67,27 @@ class Shard:
     low: Words
     mark: Words
     size: Numbers
+    tokens: Numbers | None
     group: Numbers
     groups: list[Group]
 
 
-def read(side: Side, engine: Engine) -> Rows:
-    """The rows of a side; `ArtefactError` when a shard cannot be read, or they are not as many as a manifest says."""
+def read(side: Side, engine: Engine, counter: Counter | None = None) -> Rows:
+    """The rows of a side, with their tokens where there is a `counter` of them.
+
+    Raises `ArtefactError` when a shard cannot be read, or they are not as many as a manifest says.
+    """
     found = Rows(
         **{name: np.empty(side.rows, np.uint64) for name in ("high", "low", "mark")},  # type: ignore[arg-type]
         group=np.empty(side.rows, np.uint32),
         language=np.zeros(side.rows, np.uint16),
         place=np.arange(side.rows, dtype=np.uint32),
         size=np.empty(side.rows, np.uint32),
+        tokens=None if counter is None else np.empty(side.rows, np.uint32),
     )
     known: dict[Group, int] = {}
     start = 0
-    for shard in engine.map(_read, [(path, side.kind) for path in side.shards]):
+    for shard in engine.map(_read, [(path, side.kind, counter) for path in side.shards]):
         span = slice(start, start + len(shard.high))
         start = span.stop
         found.ends.append(start)
@@ -87,6 +95,8 @@ def read(side: Side, engine: Engine) -> Rows:
             break
         for name in ("high", "low", "mark", "size"):
             getattr(found, name)[span] = getattr(shard, name)
+        if found.tokens is not None and shard.tokens is not None:
+            found.tokens[span] = shard.tokens
         places = np.array([known.setdefault(group, len(known)) for group in shard.groups], np.uint32)
         found.group[span] = places[shard.group]
     if start != side.rows:
@@ -107,7 +117,7 @@ def _sort(rows: Rows) -> None:
     del upper
     tied = order[ties]
     order[ties] = tied[np.lexsort((tied, rows.mark[tied], rows.low[tied], rows.high[tied]))]
-    for name in ("high", "low", "mark", "group", "place", "size"):
+    for name in ("high", "low", "mark", "group", "place", "size", *(["tokens"] if rows.tokens is not None else [])):
         setattr(rows, name, getattr(rows, name)[order])
 
 
@@ -152,13 +162,13 @@ def frames(path: Path, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
         ) from None
 
 
-def _read(piece: tuple[Path, Kind]) -> Shard:
+def _read(piece: tuple[Path, Kind, Counter | None]) -> Shard:
     """The rows of one shard."""
-    path, kind = piece
+    path, kind, counter = piece
     texts = ["messages"] if kind == "mixture" else ["subset", "row", "part", *HASHED]
     mark, size = (worded(), lengths()) if kind == "mixture" else (keyed(0, "lineage", *LINEAGE), _lengths())
     split = path.name.partition("-")[0] if kind == "mixture" else ""
-    pieces, groups, known = [], [], dict[Group, int]()
+    pieces, groups, known, counted = [], [], dict[Group, int](), [np.empty(0, np.uint32)]
     for frame in frames(path, ["id", *TAGS, *texts]):
         kinds = frame.select(pl.col(TAGS).fill_null("")).with_columns(split=pl.lit(split))
         each = kinds.unique(maintain_order=True)
@@ -166,6 +176,8 @@ def _read(piece: tuple[Path, Kind]) -> Shard:
         each = each.with_columns(code=pl.Series(codes, dtype=pl.UInt32))
         groups.append(kinds.join(each, on=kinds.columns, how="left", maintain_order="left")["code"].to_numpy())
         pieces.append(frame.select("id", mark=mark, size=size.cast(pl.UInt32)))
+        if counter is not None:
+            counted.append(tokens(frame, counter) if kind == "corpus" else tokens_of(frame, contents(), counter))
     every = (
         pl.concat(pieces) if pieces else pl.DataFrame(schema={"id": pl.String, "mark": pl.UInt64, "size": pl.UInt32})
     )
@@ -175,6 +187,7 @@ def _read(piece: tuple[Path, Kind]) -> Shard:
         low=low,
         mark=every["mark"].to_numpy(),
         size=every["size"].to_numpy(),
+        tokens=None if counter is None else np.concatenate(counted),
         group=np.concatenate([*groups, np.empty(0, np.uint32)]),
         groups=list(known),
     )
@@ -187,9 +200,14 @@ def worded() -> pl.Expr:
     return pl.col("messages").list.eval(text).list.join("").nchash.xxh3_64()  # type: ignore[attr-defined,no-any-return]
 
 
+def contents() -> pl.Expr:
+    """The texts of a mixture's row, a message each."""
+    return pl.col("messages").list.eval(pl.element().struct.field("content"))
+
+
 def lengths() -> pl.Expr:
     """The characters of a mixture's row, roles not counted."""
-    return pl.col("messages").list.eval(pl.element().struct.field("content").str.len_chars()).list.sum()
+    return contents().list.eval(pl.element().str.len_chars()).list.sum()
 
 
 def _lengths() -> pl.Expr:

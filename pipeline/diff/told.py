@@ -28,7 +28,8 @@ def told(answer: Record, width: int) -> Iterator[str]:
     for letter in ("a", "b"):
         one = answer[letter]
         judged = "" if one["judged"] == one["rows"] else f", language detected in {one['judged']:,} of them"
-        size = f"{one['rows']:,} rows, {one['characters']:,} characters{judged}"
+        tokens = f", {one['tokens']:,} tokens" if "tokens" in one else ""
+        size = f"{one['rows']:,} rows, {one['characters']:,} characters{tokens}{judged}"
         yield f"{letter.upper()}: {kind} {escaped(one['name'])}: {size}"
     rows = answer["rows"]
     moved = f" ({rows['moved']:,} of them from another raw row)" if rows["moved"] else ""
@@ -36,20 +37,22 @@ def told(answer: Record, width: int) -> Iterator[str]:
     yield f"in both {rows['same']:,}{moved}, {only}, {differently} {rows['changed']:,}"
     if not rows["only_a"] + rows["only_b"] + rows["changed"]:
         yield "no row differs"
-    yield from _table(answer["by"], differently)
+    if "tokens" not in answer["a"]:
+        yield "tokens are not counted; --tokenizer FOLDER counts them, here are characters"
+    yield from _table(answer["by"], "characters" if "tokens" not in answer["a"] else "tokens")
     for which, title in (("only_a", "only in A"), ("only_b", "only in B")):
         yield from _only(answer["kind"], title, answer["examples"][which], rows[which], width)
     yield from _changed(answer["kind"], differently, answer["examples"]["changed"], rows["changed"], width)
 
 
-def _table(by: Record, differently: str) -> Iterator[str]:
-    """The values of each tag with rows and characters; those in which the sides are alike are only counted."""
-    head = ["", "rows A", "rows B", "only A", "only B", "changed", "characters A", "characters B"]
+def _table(by: Record, unit: str) -> Iterator[str]:
+    """The values of each tag with rows and lengths in a unit; those in which the sides are alike are only counted."""
+    head = ["", "rows A", "rows B", "only A", "only B", "changed", f"{unit} A", f"{unit} B"]
     lines = []
     for tag, values in by.items():
         differing = {value: cells for value, cells in values.items() if _differs(cells)}
         for value, cells in differing.items():
-            counts = [cells[cell]["rows"] for cell, _, _ in CELLS] + [cells[cell]["characters"] for cell in ("a", "b")]
+            counts = [cells[cell]["rows"] for cell, _, _ in CELLS] + [cells[cell][unit] for cell in ("a", "b")]
             lines.append(
                 [f"{TITLES.get(tag, tag)} {escaped(value) or 'not known'}", *(f"{count:,}" for count in counts)]
             )

@@ -115,7 +115,9 @@ def _suites(suites: Sequence[SuiteItems] | None, folder: Path) -> dict[str, Any]
 
 def _of_suites(suites: Sequence[SuiteItems]) -> dict[str, Any]:
     listed = {one.name: {"items": one.items.height, "files": one.files} for one in suites}
-    return {"suites": listed, "fingerprint": fingerprint(stage="suites", version=leaks.VERSION, suites=listed)}
+    named = [one.name for one in suites if one.named]
+    mark = fingerprint(stage="suites", version=leaks.VERSION, suites=listed)
+    return {"suites": listed, "named": named, "fingerprint": mark}
 
 
 def _rows(

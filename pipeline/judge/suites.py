@@ -45,11 +45,15 @@ Broken = Callable[[str], SourceError]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SuiteItems:
-    """One evaluation set as read: its items (see `ITEMS`) in the order of their files, and the sha256 of each file."""
+    """One evaluation set as read: its items (see `ITEMS`) in the order of their files, and the sha256 of each file.
+
+    `named` says that it is a file which a user named, and none of the catalog.
+    """
 
     name: str
     items: pl.DataFrame
     files: dict[str, str]
+    named: bool = False
 
 
 def asked(
@@ -130,7 +134,7 @@ def _of_file(name: str, path: Path) -> SuiteItems:
         answer=next((columns[one] for one in ANSWERS if one in columns), None),
     )
     items = _items(f"{name}/{path.name}", rows, fields, broken)
-    return SuiteItems(name=name, items=_frame(items), files={path.name: digest(path)})
+    return SuiteItems(name=name, items=_frame(items), files={path.name: digest(path)}, named=True)
 
 
 def _broken(where: str) -> Broken:

@@ -91,6 +91,8 @@ WRONG: list[tuple[str, Any, str]] = [
     ("half a row", catalog(None, {"parts": [{"source": "toy", "max_rows": 0.5}]}), "max_rows: "),
     ("a holdout of both kinds", catalog(None, {"holdout": {"rows": 3, "share": 0.1}}), "either rows or share"),
     ("a holdout of all", catalog(None, {"holdout": {"share": 1}}), "holdout.share: "),
+    ("an alias of nothing", catalog() | {"aliases": {"al*": "al"}}, "aliases.al*: unknown mixture al; did you mean"),
+    ("an alias that is a name", catalog() | {"aliases": {"all": "all"}}, "aliases.all: is a mixture's name or path"),
     ("a list", [], "catalog.yaml: "),
     ("nothing", None, "catalog.yaml: "),
 ]  # fmt: skip
@@ -111,6 +113,22 @@ def test_unknown_names_tell_the_near_ones() -> None:
         shipped.mixture("alpaca-belle")
     with pytest.raises(CatalogError, match=r"^unknown source zzz; known: alpaca, .*xp3$"):
         shipped.chosen(["zzz"])
+
+
+def test_a_paper_s_name_leads_to_the_mixture_a_folder_can_be_called_after() -> None:
+    shipped = load(Path(__file__).resolve().parents[2] / "catalog.yaml")
+    assert shipped.mixture("alpaca-gpt4+cot*") == shipped.mixture("alpaca-gpt4+cot-think")
+    assert shipped.built_name("alpaca-gpt4+cot*") == "alpaca-gpt4+cot-think"
+    with pytest.raises(
+        CatalogError, match=r"did you mean alpaca-gpt4\+cot\* or .*alpaca-gpt4\+cot\* being alpaca-gpt4\+cot-think\)$"
+    ):
+        shipped.mixture("alpaca-gpt4-cot*")
+
+
+def test_a_mixture_may_hold_another_by_its_alias() -> None:
+    data = catalog() | {"aliases": {"the all*": "all"}}
+    data["mixtures"]["more"] = {"about": "More.", "parts": [{"mixture": "the all*"}]}
+    assert [part.source for part in parsed(Catalog, data, "catalog.yaml").mixture("more")[1].parts] == ["toy"]
 
 
 def test_a_mixture_file_is_built_under_its_name(tmp_path: Path) -> None:

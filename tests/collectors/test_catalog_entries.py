@@ -275,6 +275,38 @@ def test_school_mathematics_is_one_task(tmp_path: Path) -> None:
     assert all(isinstance(one, Files) for one in files)
 
 
+TABLE_5: Final = (
+    "alpaca-gpt4", "belle", "sharegpt-zh", "moss-sft-data", "instinwild", "firefly", "hc3", "xp3-zh", "coig-ccmc",
+    "coig-trans", "coig-exam", "pclue",
+)  # fmt: skip
+FURTHER: Final = {
+    "alpaca-gpt4+cot": "Table 8's Alpaca-GPT4+CoT:",
+    "alpaca-gpt4+cot-think": "Table 8's Alpaca-GPT4+CoT*",
+    "alpaca-gpt4-en+cot": "Table 8's mixture in English",
+    "alpaca-gpt4+values": "Figure 5 with human-value alignment",
+    "chinese-alpaca": "The data of Chinese-LLaMA-Alpaca's tuning",
+}
+PROMPTS: Final = {path.stem for path in (ROOT / "templates" / "prompts").glob("[a-z]*.jinja")}
+
+
+@pytest.mark.parametrize("name", CATALOG.mixtures)
+def test_a_mixture_says_in_a_line_what_it_is_its_prompt_and_what_is_unverified(name: str) -> None:
+    mixture = CATALOG.mixture(name)[1]
+    found = re.fullmatch(r"(.+); prompt: ([a-z-]+)(?:, [^;]+)?; unverified: ([a-z0-9_, ]+)\.", mixture.about)
+    assert found is not None, mixture.about
+    assert found[2] in PROMPTS
+    unsure = {part.source for part in mixture.parts if not SOURCES[part.source].verified}
+    assert set(found[3].split(", ")) == (unsure or {"none"})
+
+
+def test_the_papers_mixtures_name_what_they_reproduce() -> None:
+    assert all(re.match(r"Table 5's \S+ \([\d.]+[KM]\)", CATALOG.mixtures[name].about) for name in TABLE_5)
+    assert all(CATALOG.mixtures[name].about.startswith(words) for name, words in FURTHER.items())
+    assert "alpaca-zh for figure 4's Chinese prompt" in CATALOG.mixtures["alpaca-gpt4"].about
+    assert "prompt: chinese-llama-alpaca" in CATALOG.mixtures["chinese-alpaca"].about
+    assert {"alpaca", "alpaca-zh", "chinese-llama-alpaca"} <= PROMPTS
+
+
 @EACH
 def test_its_sample_builds(name: str, source: Source, tmp_path: Path) -> None:
     lying = [path for path in (SAMPLES / name).rglob("*") if path.is_file()]

@@ -50,7 +50,7 @@ def test_sources_alone_are_left_as_they_are() -> None:
 def test_tags_become_the_sources_they_mean_that_no_part_names() -> None:
     found = catalog(mine={"parts": [{"source": "cherry"}, {"tags": "lang=EN", "template": "cot", "seed": 3}]})
     assert written(found.mixture("mine")[1]) == {
-        "parts": [{"source": "cherry"}, {"source": "apple", "template": "cot", "seed": 3}]
+        "parts": [{"source": "cherry"}, {"source": "apple", "template": "cot", "seed": 3, "meant_by": "lang=EN"}]
     }
     # A quota is of all of them together.
     found = catalog(mine={"parts": [{"tags": ["lang=CN", "task=MT"], "rows": 9, "max_repeat": 2, "max_rows": 5}]})
@@ -103,6 +103,23 @@ def test_a_nested_mixture_becomes_a_group(tmp_path: Path) -> None:
         },
     }
     assert (name, found.seed, found.holdout) == ("outer", 1, None)
+    assert Mixture.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
+
+
+def test_a_mixture_called_after_its_source_can_be_nested_and_read_back() -> None:
+    known = catalog(outer={"parts": [{"mixture": "apple", "rows": 1}]}, apple={"parts": [{"source": "apple"}]})
+    found = known.mixture("outer")[1]
+    assert Mixture.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
+
+
+def test_tags_that_mean_one_source_twice_can_be_read_back() -> None:
+    known = catalog(outer={"parts": [{"tags": "lang=EN"}, {"tags": "app*"}], "dedup": "none"})
+    found = known.mixture("outer")[1]
+    assert [(part.source, part.meant_by) for part in found.parts] == [
+        ("apple", "lang=EN"),
+        ("cherry", "lang=EN"),
+        ("apple", "app*"),
+    ]
     assert Mixture.model_validate(found.model_dump(mode="json", exclude_none=True)) == found
 
 

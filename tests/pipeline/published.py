@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline import folder, shards
 from pipeline.card import Credit
+from pipeline.judge.verdict import SCHEMA as VERDICT
 
 CREDITS = {
     "alpaca": Credit(
@@ -114,10 +115,26 @@ def mixture(
     return place
 
 
-def judged(out: Path, source: str, *, records: int, fingerprint: str = "ab" * 32, **more: Any) -> None:
-    """What `judge` leaves of a source, but for its shards; by default of the records that `mixture` is made of."""
+def verdict(number: int, **more: Any) -> dict[str, Any]:
+    """The verdict on the record of `row(number)`."""
+    plain = {"language": "en", "confidence": 1.0, "flags": [], "prompt_id": "0" * 32, "leaks": []}
+    keys = {"request_key": number, "row_key": number, "request_chars": 0, "answer_chars": 0}
+    return {"id": f"{number:032x}", **plain, **keys, **more}
+
+
+def judged(
+    out: Path,
+    source: str,
+    *verdicts: dict[str, Any],
+    records: int,
+    fingerprint: str = "ab" * 32,
+    **more: Any,
+) -> None:
+    """What `judge` leaves of a source, with these of its verdicts; by default of the records `mixture` is made of."""
     place = out / "verdicts" / source
     place.mkdir(parents=True)
+    if verdicts:
+        shards.write(place / "00000.arrow", pa.Table.from_pylist(list(verdicts), VERDICT))
     told = {
         "source": source,
         "records": records,

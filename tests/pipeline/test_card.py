@@ -2,22 +2,27 @@
 
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
-from published import CREDITS, collected, judged, mixture, row
+from published import CREDITS, collected, judged, mixture, row, verdict
 
-from pipeline import folder
+from pipeline import folder, shards
 from pipeline.card import DRAWN, card
 from pipeline.collect import SAMPLES
 from pipeline.composition import drawn
 from pipeline.findings import found
 from pipeline.front_matter import front_matter, hub_licence
+from pipeline.held import held
+from pipeline.ledger import labels
 from pipeline.markdown import table
-from pipeline.rebuild import provenance
+from pipeline.provenance import provenance
 from pipeline.shards import digest
 
 LICENCES = {"CC-BY-NC-4.0": {"alpaca": 2}, "unknown": {"belle": 1}}
@@ -148,14 +153,17 @@ def test_records_of_benchmarks_are_told_and_without_them_nothing_is(text: str, t
 
 def told(out: Path, **more: Any) -> str:
     """The card of a mixture in the data folder `out`, with all that lies there beside it."""
-    manifest = folder.manifest(mixture(out, [row(1), row(2, "belle")], [row(3)], **more)) or {}
+    place = mixture(out, [row(1), row(2, "belle"), row(4), row(4) | {"repeat": 1}], [row(3)], **more)
+    manifest = folder.manifest(place) or {}
+    findings = found(out, manifest)
+    taken = held(out, sorted(place.glob("*.arrow")), sorted(findings.sources))
     return card(
         manifest,
         credits=CREDITS,
         licences=LICENCES,
         columns=COLUMNS,
-        findings=found(out, manifest),
-        origins=provenance(out, manifest),
+        findings=replace(findings, held=taken),
+        origins=provenance(out, manifest, findings),
     )
 
 
@@ -163,76 +171,186 @@ def section(text: str, title: str) -> str:
     return text.split(f"\n## {title}\n\n")[1].split("\n\n## ")[0]
 
 
-def test_leaks_that_were_found_and_where_nobody_looked(tmp_path: Path) -> None:
-    judged(tmp_path, "alpaca", records=52002, suites=["ceval", "gsm8k"], leaks={"gsm8k": 1200})
-    suites = {"gsm8k": {"items": 1319, "files": {"test.jsonl": "0a"}}, "mmcu": {"items": 1, "files": {}}}
-    (tmp_path / "verdicts" / "_suites").mkdir()
-    folder.write_manifest(tmp_path / "verdicts" / "_suites", {"suites": suites})
-    assert section(told(tmp_path, left_out={"leak:gsm8k": 1100, "duplicate": 100}), "Leakage") == (
-        "As judged over all records of each source, whether this mixture takes them or not.\n"
-        "Not judged, so that nothing is known of leaks in them: `belle`.\n\n"
-        "| source   | records | looked for   | records that hold an item of |\n"
-        "| -------- | ------: | ------------ | ---------------------------- |\n"
-        "| `alpaca` |  52,002 | ceval, gsm8k | gsm8k 1,200                  |\n\n"
-        "| evaluation set | items | fingerprint of its files                                           |\n"
-        "| -------------- | ----: | ------------------------------------------------------------------ |\n"
-        f"| `gsm8k`        | 1,319 | `{folder.fingerprint(files={'test.jsonl': '0a'})}` |\n\n"
-        "This mixture leaves out 1,100 records as part of a benchmark or for holding its items: 1,100 as `leak:gsm8k`."
+def parts(**left_out: dict[str, int]) -> list[dict[str, Any]]:
+    """Parts of a mixture, one for each source, with what they left out."""
+    plain = {"candidates": 9000, "taken": 1, "rows": 1}
+    return [{"source": source, **plain, "left_out": told} for source, told in left_out.items()]
+
+
+def pairs(out: Path, *near: tuple[int, int]) -> None:
+    """What `judge` leaves of near-duplicates, by the keys of their requests; of rows there are none."""
+    place = out / "verdicts" / "_pairs"
+    place.mkdir(parents=True)
+    keys = [{"a_key": one, "b_key": other} for one, other in near]
+    schema = pa.schema([("a_key", pa.uint64()), ("b_key", pa.uint64())])
+    shards.write(place / "request-00000.arrow", pa.Table.from_pylist(keys, schema))
+    shards.write(place / "row-00000.arrow", pa.Table.from_pylist([], schema))
+    folder.write_manifest(
+        place, {"sources": {"alpaca": "0a", "cot": "0b"}, "pairs": {"request": 2000, "row": 30}, "fingerprint": "cc"}
     )
 
 
-def test_near_duplicates_by_source_and_what_was_left_out_for_them(tmp_path: Path) -> None:
-    judged(tmp_path, "alpaca", records=52002, clustered={"request": 1300, "row": 40})
-    judged(tmp_path, "belle", records=7, fingerprint="of older records")
-    pairs = {"sources": {"alpaca": "0a", "cot": "0b"}, "pairs": {"request": 2000, "row": 30}}
-    (tmp_path / "verdicts" / "_pairs").mkdir()
-    folder.write_manifest(tmp_path / "verdicts" / "_pairs", pairs)
+def test_leaks_are_those_of_the_records_taken_and_left_out(tmp_path: Path) -> None:
+    judged(
+        tmp_path,
+        "alpaca",
+        verdict(1, leaks=["gsm8k/test.jsonl:0", "gsm8k/test.jsonl:7"]),
+        verdict(4, leaks=["gsm8k/test.jsonl:0", "ceval/a.csv:1"]),
+        verdict(9, leaks=["gsm8k/test.jsonl:3"]),
+        verdict(3),
+        records=52002,
+        suites=["ceval", "gsm8k"],
+        leaks={"gsm8k": 1200},
+    )
+    suites = {"gsm8k": {"items": 1319, "files": {"test.jsonl": "0a"}}, "mmcu": {"items": 1, "files": {}}}
+    (tmp_path / "verdicts" / "_suites").mkdir()
+    folder.write_manifest(tmp_path / "verdicts" / "_suites", {"suites": suites})
+    losses = parts(alpaca={"leak": 1100, "duplicate": 100}, belle={"evaluation": 7})
+    # Of alpaca the rows 1, 3 and 4 were taken; 4 stands twice and counts once, and 9 was left out.
+    assert section(told(tmp_path, parts=losses), "Leakage") == (
+        "Not judged, so that nothing is known of leaks in them: `belle`.\n\n"
+        "| source   | records taken | looked for   | of these hold an item of | left out, by reason |\n"
+        "| -------- | ------------: | ------------ | ------------------------ | ------------------- |\n"
+        "| `alpaca` |             3 | ceval, gsm8k | gsm8k 2, ceval 1         | leak 1,100          |\n"
+        "| `belle`  |             1 | not judged   |                          | evaluation 7        |\n\n"
+        "| evaluation set | items | fingerprint of its files                                           |\n"
+        "| -------------- | ----: | ------------------------------------------------------------------ |\n"
+        f"| `gsm8k`        | 1,319 | `{folder.fingerprint(files={'test.jsonl': '0a'})}` |\n\n"
+        "This mixture leaves out 1,107 records as part of a benchmark or for holding its items: 1,100 as `leak`, 7 as"
+        " `evaluation`."
+    )
+
+
+def test_flags_are_those_of_the_records_taken_and_left_out(tmp_path: Path) -> None:
+    flags = {1: ["refusal"], 4: ["refusal", "too-short"], 9: ["residue"], 3: []}
+    judged(tmp_path, "alpaca", *(verdict(number, flags=names) for number, names in flags.items()), records=52002)
+    recipe = {"about": "Two.", "parts": [], "flags": ["residue"]}
+    assert section(told(tmp_path, parts=parts(alpaca={"flag": 5}), recipe=recipe), "Flags") == (
+        "Not judged, so that nothing is known of flags in them: `belle`.\n\n"
+        "| source   | records taken | of these have the flag | left out, by reason |\n"
+        "| -------- | ------------: | ---------------------- | ------------------- |\n"
+        "| `alpaca` |             3 | refusal 2, too-short 1 | flag 5              |\n"
+        "| `belle`  |             1 | not judged             |                     |\n\n"
+        "This mixture leaves out 5 records for a flag: 5 as `flag`. Its recipe refuses `residue`."
+    )
+
+
+def test_near_duplicates_are_those_among_the_records_taken(tmp_path: Path) -> None:
+    # 1 and 4 are near-duplicates by their requests and both taken; 3 is one of 9, which was not.
+    judged(tmp_path, "alpaca", *(verdict(number) for number in (1, 3, 4, 9)), records=52002)
+    judged(tmp_path, "belle", verdict(2), records=7, fingerprint="of older records")
+    pairs(tmp_path, (1, 4), (3, 9))
     assert section(told(tmp_path), "Duplicates") == (
-        "As judged over all records of each source, whether this mixture takes them or not.\n"
         "Judged as other records than this mixture has, which tells nothing: `belle`.\n\n"
-        "| source   | records | near-duplicate by request | near-duplicate by request and answer |\n"
-        "| -------- | ------: | ------------------------: | -----------------------------------: |\n"
-        "| `alpaca` |  52,002 |                     1,300 |                                   40 |\n\n"
-        "2 sources were compared with each other: 2,000 pairs of near-duplicate requests and 30 of rows were verified."
-        "\n\nThis mixture leaves out 1,000 records for repeating others: 1,000 as `duplicate`."
+        "| source   | records taken | of these repeat a request | and its answer | left out, by reason |\n"
+        "| -------- | ------------: | ------------------------- | -------------- | ------------------- |\n"
+        "| `alpaca` |             3 | 1                         | 0              | duplicate 1,000     |\n"
+        "| `belle`  |             1 | not judged                | not judged     | duplicate 1,000     |\n\n"
+        "A record repeats another where it is a near-duplicate of one of this mixture that stands for it. The verified"
+        " pairs are those of 2 sources that were compared with each other: 2,000 of requests and 30 of rows, in all"
+        " their records.\n\n"
+        "This mixture leaves out 2,000 records for repeating others: 2,000 as `duplicate`."
     )
 
 
 def test_without_verdicts_the_card_says_so(tmp_path: Path) -> None:
     assert section(told(tmp_path), "Leakage") == (
         "Not judged, so that nothing is known of leaks in them: `alpaca`, `belle`.\n\n"
+        "| source   | records taken | looked for | of these hold an item of | left out, by reason |\n"
+        "| -------- | ------------: | ---------- | ------------------------ | ------------------- |\n"
+        "| `alpaca` |             3 | not judged |                          |                     |\n"
+        "| `belle`  |             1 | not judged |                          |                     |\n\n"
         "This mixture leaves out no records as part of a benchmark or for holding its items."
     )
 
 
+def test_parts_are_called_what_the_recipe_calls_them() -> None:
+    recipe = {
+        "parts": [
+            {"source": "alpaca"},
+            {"source": "belle", "within": "inner"},
+            {"source": "cot", "within": "lang=EN gen=HG"},
+            {"source": "dolly", "meant_by": "gen=HG"},
+            {"source": "coig", "where": {"subset": "exam*"}},
+            {"source": "coig", "where": {"subset": "chat*"}},
+        ],
+        "groups": {"outer": {}, "inner": {"within": "outer"}, "lang=EN gen=HG": {"rows": 9, "pooled": True}},
+    }
+    told = [{"source": part["source"]} for part in recipe["parts"]]
+    assert labels({"recipe": recipe, "parts": told}) == [
+        "`alpaca`",
+        "`outer`: `inner`: `belle`",
+        "`lang=EN gen=HG`: `cot`",
+        "`gen=HG`: `dolly`",
+        '`coig` where `{"subset": "exam*"}`',
+        '`coig` where `{"subset": "chat*"}`',
+    ]
+
+
 def test_rebuilding_is_these_commands_and_the_fingerprints_to_compare(text: str) -> None:
-    assert '```sh\nmake corpus SOURCES="alpaca belle" FROM=hub\nmake mix MIX=two\n```' in text
+    assert (
+        "```sh\npython -m pipeline corpus --from hub --source alpaca --source belle\n"
+        "python -m pipeline mix two.yaml\n```"
+    ) in text
     assert (
         "Not known any more is where the raw files of these came from, so upstream is named: `alpaca`, `belle`" in text
     )
     assert f"| records of `belle`                   | `{'ab' * 32}` |" in text
     entries = folder.fingerprint(entries={"alpaca": "cd" * 32})
     assert f"| the catalog's entries of its sources | `{entries}` |" in text
-    assert "```yaml\ntwo:\n  about: Two sources for a test.\n" in text
+    assert "`two.yaml`:\n\n```yaml\nabout: Two sources for a test.\n" in text
 
 
 def test_rebuilding_gives_each_source_the_arguments_it_was_built_with(tmp_path: Path) -> None:
     sample = SAMPLES / "alpaca" / "alpaca_data.json"
     collected(tmp_path, "alpaca", files=[{"path": sample.name, "sha256": digest(sample), "rows": 5}])
     collected(tmp_path, "belle", limit=1000, files=[{"path": "x.json", "sha256": "00" * 32, "rows": 5}])
-    judged(tmp_path, "alpaca", records=5, suites=["ceval", "gsm8k"])
-    judged(tmp_path, "belle", records=5, suites=["ceval", "gsm8k"])
-    rebuild = section(told(tmp_path), "Rebuild")
+    # What the near-duplicates were looked for in together has a say in verdicts, so cot is built as well.
+    collected(tmp_path, "cot", fingerprint="77" * 32, files=[{"path": "x.tsv", "sha256": "00" * 32, "rows": 5}])
+    for source, mark in (("alpaca", "ab"), ("belle", "ab"), ("cot", "77")):
+        judged(tmp_path, source, records=5, suites=["ceval", "gsm8k", "mine"], fingerprint=mark * 32)
+    pairs(tmp_path)
+    sources = {"alpaca": "", "belle": "", "cot": ""}
+    folder.write_manifest(tmp_path / "verdicts" / "_pairs", {"sources": sources, "fingerprint": "cc"})
+    (tmp_path / "verdicts" / "_suites").mkdir()
+    suites = {"mine": {"items": 1, "files": {"my own.jsonl": "0a"}}}
+    folder.write_manifest(tmp_path / "verdicts" / "_suites", {"suites": suites, "named": ["mine"]})
+    inputs = [{"source": name, "fingerprint": "ab" * 32, "verdicts": "ef" * 32} for name in ("alpaca", "belle")]
+    marks = {"templates": [{"template": "cot", "fingerprint": "11" * 32}]}
+    marks |= {"counted_by": {"tokenizer": "llama", "sha256": "22" * 32}}
+    rebuild = section(told(tmp_path, inputs=inputs, name="t*o", **marks), "Rebuild")
     assert (
         "```sh\n"
-        'make corpus SOURCES="alpaca" FROM=sample\n'
-        'make corpus SOURCES="belle" FROM=RAW LIMIT=1000\n'
-        'make judge SOURCES="alpaca belle" SUITES=EVAL\n'
-        "make mix MIX=two\n```"
+        "python -m pipeline corpus --from sample --source alpaca\n"
+        "python -m pipeline corpus --from RAW --source belle --limit 1000\n"
+        "python -m pipeline corpus --from RAW --source cot\n"
+        "python -m pipeline judge --source alpaca --source belle --source cot --suites EVAL"
+        " --suite 'mine=EVAL/my own.jsonl'\n"
+        "python -m pipeline mix 't*o.yaml'\n```"
     ) in rebuild
     assert "`RAW` is the folder that holds the raw files, `RAW/<source>/`." in rebuild
-    assert "`EVAL` is the folder that holds the evaluation sets: `EVAL/ceval/`, `EVAL/gsm8k/`." in rebuild
-    assert f"| verdicts on `belle`                  | `{'ef' * 32}` |" in rebuild
+    assert "these alone: `EVAL/ceval/`, `EVAL/gsm8k/`, `EVAL/my own.jsonl`." in rebuild
+    prints = re.sub(" +", " ", rebuild)
+    assert f"| verdicts on `belle` | `{'ef' * 32}` |" in prints
+    assert f"| records of `cot`, judged with them | `{'77' * 32}` |" in prints
+    assert f"| template `cot` | `{'11' * 32}` |" in prints
+    assert f"| `tokenizer.json` of `llama`, sha256 | `{'22' * 32}` |" in prints
+    assert "the verdicts" not in rebuild.lower()
+
+
+def test_verdicts_that_decided_and_are_gone_are_told(tmp_path: Path) -> None:
+    judged(tmp_path, "alpaca", records=5, fingerprint="ab" * 32)
+    inputs = [{"source": "alpaca", "fingerprint": "ab" * 32, "verdicts": "00" * 32}]
+    rebuild = section(told(tmp_path, inputs=inputs), "Rebuild")
+    assert "The verdicts that decided on the rows of these are not those that are there now" in rebuild
+
+
+def test_verdicts_that_decided_on_nothing_are_made_for_the_card_alone(tmp_path: Path) -> None:
+    judged(tmp_path, "alpaca", records=5)
+    assert section(told(tmp_path), "Rebuild").split("```")[1].splitlines()[-2:] == [
+        "python -m pipeline mix two.yaml",
+        "python -m pipeline judge --source alpaca --suites none  # for the figures of this card alone",
+    ]
 
 
 def test_every_revision_of_a_source_is_named(tmp_path: Path) -> None:
@@ -282,3 +400,12 @@ def test_tables_keep_their_shape_whatever_the_cells_hold() -> None:
     assert table(("a", "b"), [("x|y\nz", 1000), ("", 7)]) == (
         "| a      |     b |\n| ------ | ----: |\n| x\\|y z | 1,000 |\n|        |     7 |"
     )
+
+
+def test_ids_that_share_a_half_are_told_apart(tmp_path: Path) -> None:
+    taken = [row(1) | {"id": f"{7:016x}{number:016x}"} for number in range(4)]
+    place = mixture(tmp_path, [*taken, taken[0] | {"row": 9}])
+    flagged = [verdict(1, flags=["echo"]) | {"id": f"{7:016x}{number:016x}"} for number in (0, 3, 3, 5)]
+    judged(tmp_path, "alpaca", *flagged, records=9)
+    # The first id is that of two records of the source; the last verdict is on none that was taken.
+    assert held(tmp_path, sorted(place.glob("*.arrow")), ["alpaca"])["alpaca"].flags == {"echo": 3}

@@ -14,6 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from published import mixture, row
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.errors import SuriError
 from collectors.record import HISTORY, SCHEMA, ids
@@ -27,9 +30,9 @@ from pipeline.judge.verdict import SCHEMA as VERDICT
 Row = dict[str, Any]
 
 
-def compared(first: str, second: str, out: Path, workers: int = 1) -> Row:
+def compared(first: str, second: str, out: Path, workers: int = 1, tokenizer: Path | None = None) -> Row:
     with Engine(workers) as engine:
-        return diff(first, second, out, engine)
+        return diff(first, second, out, engine, tokenizer=None if tokenizer is None else str(tokenizer))
 
 
 def counts(answer: Row) -> str:
@@ -89,6 +92,16 @@ def judge(out: Path, source: str, languages: dict[str, str]) -> None:
         folder.write_manifest(part, {"source": source})
 
 
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer of which every word is one token, in a folder as a model has it."""
+    place = tmp_path_factory.mktemp("model")
+    plain = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    plain.pre_tokenizer = WhitespaceSplit()
+    plain.save(str(place / "tokenizer.json"))
+    return place
+
+
 # ---- mixtures
 
 
@@ -128,6 +141,25 @@ def test_every_tag_has_its_rows(two: Path) -> None:
         "only_b": {"rows": 1, "characters": 19},
         "changed": {"rows": 0, "characters": 0},
     }
+
+
+def test_tokens_are_counted_by_the_tokenizer_that_is_named(two: Path, words: Path) -> None:
+    answer = compared("a", "b", two, tokenizer=words)
+    assert answer["tokenizer"] == str(words)
+    assert (answer["a"]["tokens"], answer["b"]["tokens"]) == (5 * 4 + 2, 4 + 4 + 4 + 2 + 5)
+    assert answer["by"]["source"]["alpaca"] == {
+        "a": {"rows": 5, "characters": 95, "tokens": 20},
+        "b": {"rows": 3, "characters": 65, "tokens": 13},
+        "only_a": {"rows": 2, "characters": 38, "tokens": 8},
+        "only_b": {"rows": 0, "characters": 0, "tokens": 0},
+        "changed": {"rows": 1, "characters": 19, "tokens": 4},
+    }
+    assert answer == compared("a", "b", two, workers=2, tokenizer=words)
+    lines = list(told(answer, 100))
+    assert lines[0] == "A: mixture a: 6 rows, 105 characters, 22 tokens, language detected in 0 of them"
+    assert lines[4].split()[-4:] == ["tokens", "A", "tokens", "B"]
+    with pytest.raises(SuriError, match=r"^tokenizer /none: there is no /none/tokenizer\.json"):
+        compared("a", "b", two, tokenizer=Path("/none"))
 
 
 def test_examples_hold_the_rows_as_they_are(two: Path) -> None:
@@ -251,6 +283,15 @@ def test_the_characters_of_a_record_are_those_of_all_its_texts(tmp_path: Path) -
     assert compared("toy", "toy", tmp_path)["a"]["characters"] == 3 + 3 + 4 + 1 + 2 + 2 + 2
 
 
+def test_the_tokens_of_a_record_are_those_of_what_is_trained_on(tmp_path: Path, words: Path) -> None:
+    long = record("one two", "three", rejected="not counted", history=[{"user": "a b", "assistant": "c"}])
+    store(tmp_path, "toy", [long, record("x", "y z")], cut=1)
+    store(tmp_path, "game", [record("x", "y z")])
+    answer = compared("toy", "game", tmp_path, tokenizer=words)
+    assert (answer["a"]["tokens"], answer["b"]["tokens"]) == (2 + 1 + 2 + 1 + 3, 3)
+    assert answer["by"]["lang"]["EN"]["only_a"] == {"rows": 1, "characters": 27, "tokens": 6}
+
+
 def test_a_source_without_records_is_empty(tmp_path: Path) -> None:
     store(tmp_path, "toy", [])
     store(tmp_path, "game", [record("One?")])
@@ -291,8 +332,9 @@ def test_the_lines_of_an_answer(two: Path) -> None:
         "B: mixture b: 5 rows, 94 characters, language detected in 0 of them",
         "in both 3, only in A 2, only in B 1, worded differently 1",
     ]
-    assert "source belle" in lines[6]
-    assert lines[6].split() == ["source", "belle", "1", "2", "0", "1", "0", "10", "29"]
+    assert lines[3] == "tokens are not counted; --tokenizer FOLDER counts them, here are characters"
+    assert "source belle" in lines[7]
+    assert lines[7].split() == ["source", "belle", "1", "2", "0", "1", "0", "10", "29"]
     at = lines.index("worded differently, 1 of 1:")
     assert lines[at + 1 :] == [
         f"  alpaca:alpaca.json:3 {3:032x}",
@@ -320,6 +362,12 @@ def command(out: Path, *given: str) -> subprocess.CompletedProcess[str]:
 def test_the_command_prints_text_or_an_object(two: Path) -> None:
     assert "in both 3, only in A 2, only in B 1, worded differently 1\n" in command(two, "a", "b").stdout
     assert json.loads(command(two, "a", "b", "--json").stdout) == compared("a", "b", two)
+
+
+def test_the_command_counts_tokens_and_knows_the_names_of_papers(two: Path, words: Path) -> None:
+    mixture(two, [row(1)], name="alpaca-gpt4+cot-think")
+    done = command(two, "a", "alpaca-gpt4+cot*", "--tokenizer", str(words), "--json")
+    assert json.loads(done.stdout) == compared("a", "alpaca-gpt4+cot-think", two, tokenizer=words)
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(two: Path) -> None:

@@ -16,7 +16,8 @@ from published import CREDITS, content, digest, mixture, row
 
 from collectors.errors import RemoteError
 from pipeline import push as pushing
-from pipeline.push import Published, listing, write
+from pipeline.push import listing, write
+from pipeline.upload import Published
 
 # huggingface_hub 2.4 hands httpx2 the files it uploads by an argument that httpx2 has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

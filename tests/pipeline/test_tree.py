@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from published import CREDITS, collected, content, digest, judged, mixture, row, rows_of
+from published import CREDITS, collected, content, digest, judged, mixture, row, rows_of, verdict
 
 from collectors.errors import ArtefactError
 from pipeline import folder, parquet
@@ -165,9 +165,9 @@ def test_a_listing_tells_what_would_be_written_and_writes_nothing(out: Path, tmp
 def test_a_card_that_changes_leaves_the_shards_as_they_are(out: Path, tmp_path: Path) -> None:
     write("two", tmp_path / "tree", out, CREDITS)
     before = (tmp_path / "tree" / TRAIN).stat().st_ino
-    judged(out, "alpaca", records=1203, suites=["gsm8k"], leaks={"gsm8k": 7})
+    judged(out, "alpaca", verdict(4, leaks=["gsm8k/test.jsonl:0"]), records=1203, suites=["gsm8k"])
     assert write("two", tmp_path / "tree", out, CREDITS).changed
-    assert "gsm8k 7" in (tmp_path / "tree" / "README.md").read_text()
+    assert "gsm8k 1 " in (tmp_path / "tree" / "README.md").read_text()
     assert (tmp_path / "tree" / TRAIN).stat().st_ino == before
     write("two", tmp_path / "other", out, CREDITS)
     assert content(tmp_path / "other") == content(tmp_path / "tree")
@@ -178,7 +178,8 @@ def test_the_card_tells_where_the_records_came_from(out: Path, tmp_path: Path) -
     collected(out, "alpaca", origins=[origin], limit=500, files=[{"path": "a.json", "sha256": "00" * 32, "rows": 2}])
     write("two", tmp_path / "tree", out, CREDITS)
     card = (tmp_path / "tree" / "README.md").read_text()
-    assert 'make corpus SOURCES="alpaca" FROM=hub LIMIT=500\nmake corpus SOURCES="belle" FROM=hub\n' in card
+    commands = ("--from hub --source alpaca --limit 500", "--from hub --source belle")
+    assert "\n".join(f"python -m pipeline corpus {one}" for one in commands) in card
     assert "| `alpaca` | github tatsu-lab/stanford_alpaca at `761dc5b` |     1 | 500" in card
 
 
