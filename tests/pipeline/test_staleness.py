@@ -1,4 +1,4 @@
-"""A mixture that was built from an older corpus is not published, and says what to run."""
+"""A mixture that was built from an older corpus is neither published nor trained on, and says what to run."""
 
 import shutil
 from pathlib import Path
@@ -11,6 +11,7 @@ from pipeline import folder
 from pipeline.card import Credit
 from pipeline.push import listing, push, write
 from pipeline.staleness import check
+from train.mixture import find
 
 STALE = (
     "mixture both: built from an older corpus: the records of {} have changed since; run make mix MIX=both again first"
@@ -32,6 +33,7 @@ def test_a_mixture_of_older_records_is_refused_until_it_is_built_again(tmp_path:
         for publish in (
             lambda: write("both", to, out, credits),
             lambda: listing("both", out, credits),
+            lambda: find(out, "both"),
             # Before any server is asked.
             lambda: push("both", "me/both", out, credits, endpoint="http://127.0.0.1:9"),
         ):
