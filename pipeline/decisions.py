@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import pyarrow as pa
 
 from collectors.errors import ArtefactError
@@ -48,10 +49,11 @@ def keep(place: Path, mixture: Mixture, known: Keys, chosen: Selection) -> dict[
     (by number) it was among, the `rule` it served, of how many records (`of`) it took how many (`taken`), and the
     `last` draw that was among these, None where none was.
     """
-    names = pa.array([*REASONS, *SPLITS], pa.large_string())  # loads pandas where that is, so that readers do without
+    # Made by polars, for pyarrow loads all of pandas to make an array.
+    names = pl.Series([*REASONS, *SPLITS]).to_arrow(compat_level=pl.CompatLevel.oldest())
     with pa.ipc.new_file(str(place / FILE), SCHEMA, options=_OPTIONS) as writer:
         for outcomes in _batches(known, chosen):
-            column = pa.DictionaryArray.from_arrays(pa.array(outcomes), names)
+            column = pa.DictionaryArray.from_arrays(pl.Series(outcomes).to_arrow(), names)
             writer.write_batch(pa.record_batch([column], schema=SCHEMA))
     rows = len(chosen.verdict)
     drawn = [entry for pool in tree(mixture)[1] for entry in _draws(mixture, pool, known, chosen)]

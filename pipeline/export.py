@@ -21,8 +21,8 @@ from collectors.record import SCHEMA
 from pipeline import folder, keys, shards
 from pipeline.formats import MESSAGES, ROW, Format, Kind, led, shape, write
 from pipeline.front_matter import SPLITS
+from pipeline.gathering import messages
 from pipeline.tree import finished
-from pipeline.wording import messages
 from templates.template import PLAIN
 
 VERSION: Final = 2

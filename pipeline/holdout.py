@@ -7,7 +7,7 @@ import numpy as np
 
 from collectors.errors import CatalogError
 from collectors.mixture import Holdout
-from pipeline.keys import Flags, Keys, Numbers, draws
+from pipeline.keys import Flags, Keys, Numbers, by_draw, draws, places
 
 HOLDOUT: Final = "the holdout"
 """What a shortfall calls it."""
@@ -35,11 +35,14 @@ def held_out(name: str, holdout: Holdout, seed: int, keys: Keys, taken: Numbers,
         )
     if (heads == taken).all():
         alone: Flags = np.zeros(len(taken), np.bool_)
-        alone[np.lexsort((keys.age[taken], draws(keys.ids, taken, seed, "holdout")))[:wanted]] = True
+        alone[_queue(seed, keys, taken)[:wanted]] = True
         return alone
-    groups, inverse, sizes = np.unique(heads, return_inverse=True, return_counts=True)
-    groups = groups.astype(np.uint32)
-    queue = np.lexsort((keys.age[groups], draws(keys.ids, groups, seed, "holdout")))
+    stands = np.zeros(len(keys.age), np.bool_)
+    stands[heads] = True
+    groups = places(stands)
+    inverse = (np.cumsum(stands, dtype=np.uint32) - np.uint32(1))[heads]
+    sizes = np.bincount(inverse)
+    queue = _queue(seed, keys, groups)
     chosen = np.zeros(len(groups), np.bool_)
     left = wanted
     while left and (queue := queue[sizes[queue] <= left]).size:
@@ -54,3 +57,9 @@ def held_out(name: str, holdout: Holdout, seed: int, keys: Keys, taken: Numbers,
         )
     held: Flags = chosen[inverse]
     return held
+
+
+def _queue(seed: int, keys: Keys, records: Numbers) -> Numbers:
+    """The places of records in the order in which they are held out."""
+    drawn = draws(keys.ids, records, seed, "holdout")
+    return np.concatenate([*by_draw(drawn, lambda some: keys.age[records[some]])])

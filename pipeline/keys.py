@@ -2,10 +2,12 @@
 
 A record costs 22 bytes here once it is read, so that ten million of them are decided on in one process; what policies
 and quotas ask for beside comes to 8 for near-duplicates, 16 for requests, 4 for lengths and 1 for each other policy.
+What is sorted is sorted a bucket at a time, so that a sort takes little more than what it gives.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +19,7 @@ import pyarrow as pa
 from collectors.errors import ArtefactError
 from collectors.globs import first_mark
 from collectors.mixture import Part
-from collectors.record import SCHEMA, keyed
+from collectors.record import SCHEMA
 from pipeline import candidates, counts, shards
 from pipeline.candidates import Asked
 from pipeline.engine import Engine
@@ -27,6 +29,9 @@ Flags = candidates.Flags
 Marks = candidates.Marks
 Numbers = npt.NDArray[np.uint32]
 Halves = npt.NDArray[np.uint64]
+
+Piece = tuple[int, Path, slice]
+"""A shard of records: the number of its part, the file, and which of all records are its."""
 
 FURTHER: Final[dict[str, tuple[tuple[int, ...], str]]] = {
     "licence": ((), "?"),
@@ -41,6 +46,9 @@ FURTHER: Final[dict[str, tuple[tuple[int, ...], str]]] = {
 
 DRAWN_AT_ONCE: Final = 1 << 18
 """Ids turned back into text at a time, which bounds the memory of a draw."""
+
+SORTED_AT_ONCE: Final = 1 << 20
+"""Hashes in a bucket, more or less, which bounds the memory of a sort."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,7 @@ class Keys:
     admitted: Flags
     evaluation: Flags
     parts: tuple[slice, ...]
-    pieces: tuple[tuple[int, Path, slice], ...]
+    pieces: tuple[Piece, ...]
     licence: Flags | None = None
     leak: Flags | None = None
     flag: Flags | None = None
@@ -97,25 +105,26 @@ def read(
     further: dict[str, npt.NDArray[Any]] = {}
     spans, pieces, start = [], [], 0
     for number, (folder, paths, count) in enumerate(zip(folders, listed, records, strict=True)):
-        found = [next(results) for _ in paths]
-        span = slice(start, start + count)
-        if sum(len(shard.row) for shard in found) != count:
+        span, lineage = slice(start, start + count), list[_Lineage]()
+        for path in paths:
+            shard = next(results)
+            here = slice(start, start := start + len(shard.ids))
+            pieces.append((number, path, here))
+            if start > span.stop:
+                break
+            ids[here], admitted[here], evaluation[here] = shard.ids, shard.admitted, shard.evaluation
+            for name, values in shard.further.items():
+                shape, kind = FURTHER[name]
+                further.setdefault(name, np.zeros((total, *shape), kind))[here] = values
+            lineage.append(shard.lineage)
+        if start != span.stop:
             raise ArtefactError(
                 f"{folder}: its shards do not hold the {count:,} records its manifest tells of; "
                 f"delete it and run make corpus SOURCES={folder.name}"
             )
-        if found:
-            age[span] = _ages(found) + np.uint32(start)
-            np.concatenate([shard.ids for shard in found], out=ids[span])
-            np.concatenate([shard.admitted for shard in found], out=admitted[span])
-            np.concatenate([shard.evaluation for shard in found], out=evaluation[span])
-            for name in found[0].further:
-                shape, kind = FURTHER[name]
-                whole = further.setdefault(name, np.zeros((total, *shape), kind))
-                np.concatenate([shard.further[name] for shard in found], out=whole[span])
-        for path, shard in zip(paths, found, strict=True):
-            pieces.append((number, path, slice(start, start + len(shard.row))))
-            start += len(shard.row)
+        if lineage:
+            age[span] = _ages(lineage)
+            age[span] += np.uint32(span.start)
         spans.append(span)
     return Keys(
         ids=ids,
@@ -133,14 +142,26 @@ def _plain(parts: Sequence[Part], marks: Sequence[Marks]) -> list[Asked]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Lineage:
+    """Where the records of one shard come from, in arrays as narrow as their numbers allow.
+
+    `subset` is a place in `subsets`, which are sorted. `ends` are the lineage of the first and the last record where
+    all stand in the order of it, each once; else None.
+    """
+
+    subsets: list[str]
+    subset: npt.NDArray[np.unsignedinteger]
+    row: npt.NDArray[np.unsignedinteger]
+    part: npt.NDArray[np.unsignedinteger]
+    ends: tuple[tuple[str, int, int], tuple[str, int, int]] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Shard:
-    """The keys of one shard; `subset` is a place in `subsets`, `further` has arrays as `FURTHER` tells of them."""
+    """The keys of one shard; `further` has arrays as `FURTHER` tells of them."""
 
     ids: Halves
-    subsets: list[str]
-    subset: Numbers
-    row: npt.NDArray[np.uint64]
-    part: npt.NDArray[np.uint16]
+    lineage: _Lineage
     admitted: Flags
     evaluation: Flags
     further: dict[str, npt.NDArray[Any]]
@@ -160,17 +181,19 @@ def of(
     wanted = asked if asked is not None else _plain(parts, marks)
     found = [_keys(frame, one) for one, frame in zip(wanted, frames, strict=True)]
     names = list(dict.fromkeys(name for one in found for name in one.further))
-    starts = [0, *np.cumsum([len(one.row) for one in found]).tolist()]
+    starts = [0, *np.cumsum([len(one.ids) for one in found]).tolist()]
     return Keys(
         ids=np.concatenate([one.ids for one in found]),
-        age=np.concatenate([_ages([one]) + np.uint32(start) for one, start in zip(found, starts, strict=False)]),
+        age=np.concatenate(
+            [_ages([one.lineage]) + np.uint32(start) for one, start in zip(found, starts, strict=False)]
+        ),
         admitted=np.concatenate([one.admitted for one in found]),
         evaluation=np.concatenate([one.evaluation for one in found]),
         parts=tuple(map(slice, starts, starts[1:])),
         pieces=(),
         **{
             name: np.concatenate(
-                [one.further.get(name, np.zeros((len(one.row), *FURTHER[name][0]), FURTHER[name][1])) for one in found]
+                [one.further.get(name, np.zeros((len(one.ids), *FURTHER[name][0]), FURTHER[name][1])) for one in found]
             )
             for name in names
         },
@@ -202,14 +225,24 @@ def _keys(records: pl.DataFrame, asked: Asked) -> _Shard:
     subsets, place = frame["subset"].unique().sort().to_list(), frame["place"].to_numpy()
     return _Shard(
         ids=halves(records["id"]),
-        subsets=subsets,
-        subset=place,
-        row=frame["row"].to_numpy(),
-        part=frame["part"].to_numpy(),
+        lineage=_lineage(subsets, place, frame["row"].to_numpy(), frame["part"].to_numpy()),
         admitted=candidates.admitted(asked.where, records),
         evaluation=np.array([first_mark(subset, asked.marks) for subset in subsets], np.bool_)[place],
         further=_further(records, asked),
     )
+
+
+def _lineage(subsets: list[str], *columns: npt.NDArray[np.unsignedinteger]) -> _Lineage:
+    """The lineage of a shard's records: the place of the subset, the row and the part of each."""
+    subset, row, part = (column.astype(np.min_scalar_type(column.max(initial=0))) for column in columns)
+    higher = part[1:] > part[:-1]
+    for column in (row, subset):
+        higher = (column[1:] > column[:-1]) | ((column[1:] == column[:-1]) & higher)
+    ends = None
+    if len(row) and higher.all():
+        one, other = ((subsets[subset[at]], int(row[at]), int(part[at])) for at in (0, -1))
+        ends = one, other
+    return _Lineage(subsets=subsets, subset=subset, row=row, part=part, ends=ends)
 
 
 def halves(ids: pl.Series) -> Halves:
@@ -233,17 +266,33 @@ def _further(records: pl.DataFrame, asked: Asked) -> dict[str, npt.NDArray[Any]]
     return found
 
 
-def _ages(of_part: Sequence[_Shard]) -> Numbers:
+def _ages(of_part: Sequence[_Lineage]) -> Numbers:
     """The place of each record among those of its part, in the order of subset, row and part of the row."""
+    starts = np.cumsum([0, *(len(shard.row) for shard in of_part)])
+    ages = np.empty(starts[-1], np.uint32)
+    if (follow := _following(of_part)) is not None:
+        age = 0
+        for number in follow:
+            count = len(of_part[number].row)
+            ages[starts[number] : starts[number + 1]] = np.arange(age, age := age + count, dtype=np.uint32)
+        return ages
     names = sorted({name for shard in of_part for name in shard.subsets})
     subset = np.concatenate(
         [np.searchsorted(names, shard.subsets).astype(np.uint32)[shard.subset] for shard in of_part]
     )
     row = np.concatenate([shard.row for shard in of_part])
     part = np.concatenate([shard.part for shard in of_part])
-    ages = np.empty(len(row), np.uint32)
     ages[np.lexsort((part, row, subset))] = np.arange(len(row), dtype=np.uint32)
     return ages
+
+
+def _following(shards: Sequence[_Lineage]) -> list[int] | None:
+    """The numbers of shards that only need to be put one behind the other; None where records are out of order."""
+    known = sorted((shard.ends, number) for number, shard in enumerate(shards) if shard.ends is not None)
+    ends = [end for end, _ in known]
+    whole = len(known) == sum(len(shard.row) > 0 for shard in shards)
+    apart = all(one[1] < other[0] for one, other in pairwise(ends))
+    return [number for _, number in known] if whole and apart else None
 
 
 def columns(path: Path, names: Sequence[str]) -> pl.DataFrame:
@@ -272,20 +321,21 @@ def draws(ids: Halves, chosen: Numbers, seed: int, purpose: str, repeats: Number
         cut = slice(start, start + DRAWN_AT_ONCE)
         names = digits(ids[chosen[cut]])
         if repeats is None:
-            drawn = draws_of(names, seed, purpose)
-        else:
-            both = pl.DataFrame({"id": names, "repeat": pl.Series(repeats[cut])})
-            drawn = both.select(keyed(seed, purpose, "id", "repeat")).to_series()
-        result[cut] = drawn.to_numpy()
+            result[cut] = draws_of(names, seed, purpose).to_numpy()
+            continue
+        for repeat in np.unique(repeats[cut]).tolist():
+            its = np.flatnonzero(repeats[cut] == repeat)
+            result[start + its] = draws_of(names[its], seed, purpose, repeat).to_numpy()
     return result
 
 
-def draws_of(ids: pl.Series, seed: int, purpose: str) -> pl.Series:
-    """A 64-bit draw for each id: `keyed(seed, purpose, "id")`, at three times its speed.
+def draws_of(ids: pl.Series, seed: int, purpose: str, repeat: int | None = None) -> pl.Series:
+    """A 64-bit draw for each id: `keyed(seed, purpose, "id")`, at three times its speed; or for each id and `repeat`.
 
     All ids have 32 digits, so the frame around them is the same text.
     """
-    text = pl.concat_str(pl.lit(f"{seed}:{purpose}:32:"), "id", pl.lit(","))
+    behind = "," if repeat is None else f",{len(str(repeat))}:{repeat},"
+    text = pl.concat_str(pl.lit(f"{seed}:{purpose}:32:"), "id", pl.lit(behind))
     return ids.to_frame("id").select(text.nchash.xxh3_64()).to_series()  # type: ignore[attr-defined]
 
 
@@ -293,3 +343,38 @@ def digits(ids: Halves) -> pl.Series:
     """Ids given by their halves, as the 32 hexadecimal digits that records hold."""
     raw = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(ids), [None, pa.py_buffer(ids.astype(">u8"))])
     return pl.Series(raw.cast(pa.large_binary())).bin.encode("hex")
+
+
+def places(flags: Flags, first: int = 0) -> Numbers:
+    """Where flags are set, counted from `first`."""
+    found = np.empty(np.count_nonzero(flags), np.uint32)
+    end = 0
+    for start in range(0, len(flags), SORTED_AT_ONCE):
+        some = np.flatnonzero(flags[start : start + SORTED_AT_ONCE])
+        found[end : (end := end + len(some))] = some + (first + start)
+    return found
+
+
+def buckets(hashes: npt.NDArray[np.uint64], of: Flags | None = None) -> Iterator[Numbers]:
+    """The places of hashes (those that are flagged by `of`, if it is given) by ranges of these, in ascending order.
+
+    Only what is in one bucket then needs to be sorted at once.
+    """
+    count = max(1, -(-len(hashes) // SORTED_AT_ONCE))
+    bounds = [number * 2**64 // count for number in range(count + 1)]
+    for low, high in pairwise(bounds):
+        inside = (hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))
+        if of is not None:
+            inside &= of
+        yield places(inside)
+
+
+def by_draw(drawn: npt.NDArray[np.uint64], ages: Callable[[Numbers], Numbers]) -> Iterator[Numbers]:
+    """The places of draws in ascending order, a bucket of them at a time; equal ones by what `ages` says of places."""
+    for some in buckets(drawn):
+        values = drawn[some]
+        order = np.argsort(values)
+        ascending = values[order]
+        if (ascending[1:] == ascending[:-1]).any():
+            order = np.lexsort((ages(some), values))
+        yield some[order]

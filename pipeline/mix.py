@@ -5,7 +5,7 @@ are worded and written aside, and the mixture's shards are gathered from those (
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,12 @@ from pipeline.applied import Applied, applied, line
 from pipeline.books import Manifest, books, close
 from pipeline.counts import Counter, counted, counter
 from pipeline.engine import Engine
+from pipeline.gathering import Gathering, gather
 from pipeline.holdout import HOLDOUT
 from pipeline.licences import stated
 from pipeline.selection import Order, Selection, order, rows_of, seed_of, select
 from pipeline.shards import ROWS
-from pipeline.wording import Gathering, Worded, Wording, gather, pools, template_marks, word
+from pipeline.wording import Worded, Wording, pools, template_marks, word
 from templates.suffix import suffixed, suffixes
 
 VERSION: Final = 3
@@ -213,19 +214,18 @@ def _ending(suffix: str) -> dict[Any, str]:
 
 
 def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, str], place: Path) -> Iterator[Wording]:
-    """The record shards that give rows, each with the rows it gives; fragments are put into `place`."""
+    """The record shards that give rows, a few together, with the rows they give; fragments are put into `place`."""
     start = 0
-    for index, (number, shard, span) in enumerate(known.pieces):
-        part = mixture.parts[number]
-        record, repeat = rows_of(rows.repeats[span])
-        position = rows.position[start : (start := start + len(record))]
-        if len(record):
+    for index, pieces in enumerate(_together(known.pieces)):
+        number = pieces[0][0]
+        part, made = mixture.parts[number], [rows_of(rows.repeats[span]) for _, _, span in pieces]
+        position = rows.position[start : (start := start + sum(len(record) for record, _ in made))]
+        if len(position):
             yield Wording(
-                shard=shard,
+                shards=tuple((shard, record) for (_, shard, _), (record, _) in zip(pieces, made, strict=True)),
                 fragment=place / f"{index:05d}.arrow",
                 part=number,
-                record=record,
-                repeat=repeat,
+                repeat=np.concatenate([repeat for _, repeat in made]),
                 position=position,
                 template=part.template,
                 fingerprint=marks[part.template],
@@ -239,22 +239,35 @@ def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, 
             )
 
 
-def _gathered(place: Path, worded: Iterable[Worded], rows: Order, engine: Engine) -> list[Manifest]:
+def _together(pieces: Iterable[keys.Piece]) -> Iterator[list[keys.Piece]]:
+    """Neighbouring shards of a part, as many as have no more records together than one shard may."""
+    kept: list[keys.Piece] = []
+    for piece in pieces:
+        if kept and (kept[0][0] != piece[0] or piece[2].stop - kept[0][2].start > ROWS):
+            yield kept
+            kept = []
+        kept.append(piece)
+    if kept:
+        yield kept
+
+
+def _gathered(place: Path, worded: Sequence[Worded], rows: Order, engine: Engine) -> list[Manifest]:
     """Write the mixture's shards into `place`: what its manifest says of each file."""
-    batches: dict[int, list[tuple[Path, int]]] = {}
-    for one in worded:
-        for batch, shard in enumerate(one.batches):
-            batches.setdefault(shard, []).append((one.fragment, batch))
     files: list[Manifest] = []
     for split, count in (("train", rows.train), ("holdout", rows.holdout)):
         files += (
             {"path": f"{split}-{number:05d}.arrow", "rows": min(ROWS, count - number * ROWS)}
             for number in range(-(-count // ROWS))
         )
-    jobs = [
-        Gathering(shard=place / file["path"], batches=tuple(batches[shard]), rows=file["rows"])
-        for shard, file in enumerate(files)
-    ]
+    jobs = (
+        Gathering(
+            path=place / file["path"],
+            number=number,
+            batches=tuple(found for one in worded if (found := one.fragment.batch(number)) is not None),
+            rows=file["rows"],
+        )
+        for number, file in enumerate(files)
+    )
     return [
         {"path": file["path"], "sha256": digest, "rows": file["rows"]}
         for file, digest in zip(files, engine.map(gather, jobs), strict=True)

@@ -130,7 +130,8 @@ class _Plan:
         """Write what stands beside the shards of these entries, the manifest last."""
         out = self.mixture.place.parent.parent
         taken = held(out, _paths(self.mixture), sorted(self.findings.sources))
-        shown = without_paths(self.mixture.manifest)
+        # The decisions are of records that stay here, and so stays their file.
+        shown = without_paths({key: value for key, value in self.mixture.manifest.items() if key != "decisions"})
         text = card(
             shown,
             credits=self.credits,

@@ -1,14 +1,15 @@
-"""The rows of a mixture: records worded by their templates, and sorted into shards.
+"""The rows of a mixture: records worded by their templates, and sorted by the shards they belong to.
 
-Each record shard is worded once (behind examples of its part where these are asked for, see `exemplars`) and its rows
-written aside as a fragment, one record batch for each shard of the mixture that they belong to; then each shard of the
-mixture is gathered from its batches. So a worker holds one shard's text at a time, however large the mixture is.
-Fragments live for minutes and are not compressed: that would be a quarter of the work.
+A few record shards at a time are worded (behind examples of their part where these are asked for, see `exemplars`) and
+their rows written aside as a fragment, one record batch for each shard of the mixture; `gathering` makes the shards of
+these. So a worker holds one shard's text at a time, however large the mixture is. Fragments live for minutes and are
+not compressed: that would be a quarter of the work.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from collectors.errors import TemplateError
 from collectors.mixture import Part
-from collectors.record import SCHEMA
+from collectors.record import CONSTANT, SCHEMA
 from pipeline import exemplars, keys, shards
 from pipeline.engine import Engine
 from pipeline.folder import placing
@@ -50,16 +51,24 @@ last exchange's as the record has them; then the tags, the wording's id, the lin
 which is 0 for a record's first row.
 """
 
-_FRAGMENT: Final = pa.schema(
+FRAGMENT: Final = pa.schema(
     [
-        *(field for field in MIX_SCHEMA if field.name != "messages"),
+        *(
+            field.with_type(pa.int32()) if field.name in CONSTANT else field
+            for field in MIX_SCHEMA
+            if field.name != "messages"
+        ),
         SCHEMA.field("system"),
         SCHEMA.field("history"),
         pa.field("prompt", pa.large_string(), nullable=False),
         pa.field("target", pa.large_string(), nullable=False),
-        pa.field("position", pa.int64(), nullable=False),
+        pa.field("position", pa.uint32(), nullable=False),
     ]
 )
+"""Columns of a fragment: `messages` in its parts, and the rows' positions in the mixture.
+
+Of the columns in `CONSTANT` there are the numbers of the values, which are told beside the fragment.
+"""
 
 _READ: Final = [name for name in SCHEMA.names if name != "extra"]
 
@@ -69,20 +78,19 @@ COUNTED: Final = ("source", *_TAGS.names, "template")
 
 @dataclass(frozen=True, kw_only=True)
 class Wording:
-    """A record shard to word: `record`, `repeat` and `position` have one entry for each row to make of it.
+    """Record shards of one part to word: each with the records, by their places in it, of the rows to make of them.
 
-    `record` is a place in the shard, `part` the number of its part in the mixture, `fingerprint` the template's. Rows
-    with a position from `train` on are held out. `inversion` is the share of rows with request and answer exchanged;
-    `system` is the system prompt of records that have none of their own. `few_shot` examples of `pool` stand before
-    each request.
+    `repeat` and `position` have one entry for each of these rows. `part` is the number of the part in the mixture,
+    `fingerprint` the template's. Rows with a position from `train` on are held out. `inversion` is the share of rows
+    with request and answer exchanged; `system` is the system prompt of records that have none of their own. `few_shot`
+    examples of `pool` stand before each request.
     """
 
-    shard: Path
+    shards: tuple[tuple[Path, keys.Numbers], ...]
     fragment: Path
     part: int
-    record: keys.Numbers
     repeat: keys.Numbers
-    position: npt.NDArray[np.int64]
+    position: keys.Numbers
     template: str
     fingerprint: str
     suffix: str | None
@@ -93,37 +101,57 @@ class Wording:
     inversion: float = 0
     system: str | None = None
 
-    def chosen(self) -> tuple[keys.Numbers, keys.Flags]:
-        """The records, each once and in their order, and which of them are held out."""
-        record, first = np.unique(self.record, return_index=True)
-        return record, self.position[first] >= self.train
+    def servings(self) -> Iterator[exemplars.Serving]:
+        """The records of each shard, each once and in their order, as examples for each other."""
+        start = 0
+        for shard, records in self.shards:
+            record, first = np.unique(records, return_index=True)
+            held = self.position[start + first] >= self.train
+            start += len(records)
+            yield exemplars.Serving(
+                shard=shard, pool=self.pool, record=record, held=held, suffix=self.suffix, seed=self.seed
+            )
 
-    def serving(self) -> exemplars.Serving:
-        """The same records as examples for each other."""
-        record, held = self.chosen()
-        return exemplars.Serving(
-            shard=self.shard, pool=self.pool, record=record, held=held, suffix=self.suffix, seed=self.seed
-        )
+
+@dataclass(frozen=True, kw_only=True)
+class Fragment:
+    """A file of record batches and nothing else, one for each shard of the mixture that it has rows of.
+
+    `shards` are the numbers of these, ascending; batch `i` takes the bytes `bounds[i]` to `bounds[i + 1]`. `values` are
+    those of the columns in `CONSTANT`, by their numbers.
+    """
+
+    path: Path
+    shards: npt.NDArray[np.uint16]
+    bounds: npt.NDArray[np.int64]
+    values: dict[str, list[str]]
+
+    def batch(self, shard: int) -> "Batch | None":
+        """The rows of a shard, if there are any."""
+        at = int(np.searchsorted(self.shards, shard))
+        if at == len(self.shards) or self.shards[at] != shard:
+            return None
+        return Batch(path=self.path, begin=int(self.bounds[at]), end=int(self.bounds[at + 1]), values=self.values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Where a record batch of a fragment lies, in bytes, and the fragment's `values`."""
+
+    path: Path
+    begin: int
+    end: int
+    values: dict[str, list[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worded:
-    """What a fragment holds: the shard of the mixture each batch is for, rows by value, rationales left unused."""
+    """What was worded of a part: the fragment, its rows by value, rationales left unused."""
 
-    fragment: Path
+    fragment: Fragment
     part: int
-    batches: tuple[int, ...]
     counts: dict[str, dict[str, int]]
     unused_rationales: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Gathering:
-    """A shard of the mixture to write: the batches of the fragments that are its rows, and how many these are."""
-
-    shard: Path
-    batches: tuple[tuple[Path, int], ...]
-    rows: int
 
 
 def template_marks(parts: Iterable[Part]) -> dict[str, str]:
@@ -142,36 +170,50 @@ def template_marks(parts: Iterable[Part]) -> dict[str, str]:
 
 def pools(jobs: Iterable[Wording], engine: Engine) -> None:
     """Write the pools of examples that the jobs name, before they are worded; those of a part follow on one another."""
-    exemplars.pooled((job.serving() for job in jobs if job.few_shot), engine)
+    exemplars.pooled((serving for job in jobs if job.few_shot for serving in job.servings()), engine)
 
 
 def word(job: Wording) -> Worded:
-    """Word the chosen records of a shard and write their rows as a fragment, in the order of their positions."""
-    chosen, held = job.chosen()
-    records = keys.columns(job.shard, _READ)[chosen]
+    """Word the chosen records and write their rows as a fragment."""
+    # Rows of one shard need to stand together and in no order, so that they are read and written nearly as they lie.
+    shard = (job.position // shards.ROWS).astype(np.uint16)
+    order = np.argsort(shard, kind="stable")
+    position = job.position[order]
+    # In one chunk, as lists in several are slow to pick from.
+    records = pl.concat([keys.columns(path, _READ)[record] for path, record in job.shards], rechunk=True)[order]
     if job.suffix is not None:
         records = records.with_columns(suffixed(job.suffix))
     if job.system is not None:
         records = records.with_columns(pl.col("system").fill_null(job.system))
     shots = None
     if job.few_shot:
-        shots = exemplars.shots(records, held, pl.read_ipc(job.pool), job.few_shot, job.seed)
-    order = np.argsort(job.position)
-    worn = _template(job.template, job.fingerprint).word(records, job.seed, inversion=job.inversion, shots=shots)
-    rows = worn[np.searchsorted(chosen, job.record[order])]
-    rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(job.position[order]))
-    table = rows.select(_FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).cast(_FRAGMENT)
-    shard, first = np.unique(job.position[order] // shards.ROWS, return_index=True)
-    with placing(job.fragment) as aside, pa.ipc.new_file(str(aside), _FRAGMENT) as writer:
-        for start, end in zip(first, [*first[1:], len(order)], strict=True):
-            writer.write_table(table.slice(start, end - start).combine_chunks())
+        shots = exemplars.shots(records, position >= job.train, pl.read_ipc(job.pool), job.few_shot, job.seed)
+    rows = _template(job.template, job.fingerprint).word(records, job.seed, inversion=job.inversion, shots=shots)
+    rows = rows.with_columns(repeat=pl.Series(job.repeat[order]), position=pl.Series(position))
     return Worded(
-        fragment=job.fragment,
+        fragment=_write(job.fragment, rows, shard[order]),
         part=job.part,
-        batches=tuple(shard.tolist()),
         counts={name: dict(rows[name].drop_nulls().value_counts().iter_rows()) for name in COUNTED},
         unused_rationales=rows.select((pl.col("rationale").is_not_null() & ~pl.col("rationale_used")).sum()).item(),
     )
+
+
+def _write(path: Path, rows: pl.DataFrame, shard: npt.NDArray[np.uint16]) -> Fragment:
+    """Write a fragment; the rows of each shard stand together."""
+    table = rows.select(FRAGMENT.names).to_arrow(compat_level=pl.CompatLevel.oldest()).combine_chunks()
+    values = {}
+    for name in CONSTANT:
+        column = table[name].cast(SCHEMA.field(name).type).chunk(0)
+        values[name] = column.dictionary.to_pylist()
+        table = table.set_column(table.schema.get_field_index(name), name, column.indices)
+    (batch,) = table.cast(FRAGMENT).to_batches()
+    numbers, starts = np.unique(shard, return_index=True)
+    bounds = [0]
+    with placing(path) as aside, aside.open("wb") as handle:
+        for start, end in pairwise([*starts.tolist(), len(shard)]):
+            # One write for a batch, which has a hundred pieces.
+            bounds.append(bounds[-1] + handle.write(batch.slice(start, end - start).serialize()))
+    return Fragment(path=path, shards=numbers, bounds=np.array(bounds), values=values)
 
 
 @lru_cache(maxsize=8)
@@ -181,46 +223,3 @@ def _template(name: str, fingerprint: str) -> template.Template:
     if found.fingerprint != fingerprint:
         raise TemplateError(f"template {name!r}: changed while a mixture was built from it; start again")
     return found
-
-
-def gather(job: Gathering) -> str:
-    """Write a shard of the mixture; the sha256 of the file."""
-    batches = []
-    for path, number in job.batches:
-        with pa.memory_map(str(path)) as source:
-            batches.append(pa.ipc.open_file(source).get_batch(number))
-    table = pa.Table.from_batches(batches, _FRAGMENT)
-    table = table.take(np.argsort(table["position"].to_numpy())).combine_chunks()
-    positions = table["position"].to_numpy()
-    if len(positions) != job.rows or (np.diff(positions) != 1).any() or positions[0] % shards.ROWS:
-        raise AssertionError(f"{job.shard}: its {job.rows:,} rows do not follow on one another")
-    columns = [messages(table) if name == "messages" else _ordered(table[name]) for name in MIX_SCHEMA.names]
-    shards.write(job.shard, pa.table(columns, schema=MIX_SCHEMA))
-    return shards.digest(job.shard)
-
-
-def _ordered(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column; one that stores its values once has them in the order of the rows, however they came together."""
-    if not pa.types.is_dictionary(column.type):
-        return column
-    return column.cast(pa.large_string()).combine_chunks().dictionary_encode()
-
-
-def messages(table: pa.Table) -> pa.Array:
-    """The messages of each row, of its `system`, `history`, `prompt` and `target`; a column is one chunk.
-
-    They are the texts of all rows sorted by row, which keeps the order they are listed in.
-    """
-    system, history, prompt, target = (table[name].chunk(0) for name in ("system", "history", "prompt", "target"))
-    rows, turns = np.arange(len(table)), history.flatten()
-    said = pa.concat_arrays([turns.field("user"), turns.field("assistant")])
-    said = said.take(pa.array(np.arange(len(said)).reshape(2, -1).T.ravel()))
-    texts = [system.drop_null(), said, prompt, target]
-    speakers = [np.full(len(texts[0]), 0), np.tile([1, 2], len(turns)), np.full(len(rows), 1), np.full(len(rows), 2)]
-    turned = np.repeat(rows, 2 * history.value_lengths().to_numpy())
-    row = np.concatenate([rows[system.is_valid().to_numpy(zero_copy_only=False)], turned, rows, rows])
-    order = np.argsort(row, kind="stable")
-    roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(np.concatenate(speakers)[order]))
-    messages = pa.StructArray.from_arrays([roles, pa.concat_arrays(texts).take(pa.array(order))], fields=list(MESSAGE))
-    ends = np.cumsum(np.bincount(row, minlength=len(rows)), dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(np.concatenate([np.zeros(1, np.int32), ends])), messages)

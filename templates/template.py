@@ -48,6 +48,9 @@ VARIABLES: Final = {
     "options": OPTIONS,
 }
 
+_PLAIN: Final = ("question", "context", "rationale", "answer")
+"""The variables that every row has at hand: for the plain wording, and to see where a rationale is lacking."""
+
 PLAIN: Final = (
     pl.when(pl.col("context") == "").then("question").otherwise(pl.concat_str("question", pl.lit("\n"), "context"))
 )
@@ -105,11 +108,12 @@ class Template:
 
         Raises `TemplateError` where a wording cannot be rendered for a record.
         """
+        used = self._used if shots is None else VARIABLES
         rows = frame.select(
             "id",
             row=pl.int_range(pl.len()),
             choice=self._choices(frame, seed, inversion, shots is not None),
-            **VARIABLES,
+            **{name: VARIABLES[name] for name in used},
         )
         lacking = pl.col("rationale").is_null() & pl.col("choice").is_in(self._reasoned)
         rows = rows.with_columns(choice=pl.when(~lacking).then("choice"))
@@ -133,14 +137,22 @@ class Template:
         return [number for number, wording in enumerate(self.all_wordings) if wording.uses_rationale]
 
     @cached_property
+    def _used(self) -> list[str]:
+        """The variables that a wording names, or the plain one."""
+        texts = [text for each in self.all_wordings for text in (each.prompt, each.target)]
+        return [name for name in VARIABLES if name in _PLAIN or any(name in text.names for text in texts)]
+
+    @cached_property
     def _places(self) -> dict[str, int]:
         """The number of each wording by its id."""
         return {wording.id: number for number, wording in enumerate(self.all_wordings)}
 
     def _choices(self, frame: pl.DataFrame, seed: int, inversion: float, shot: bool) -> pl.Series:
         """The number in `all_wordings` of each row's wording; null where no set fits the row."""
+        if not self.all_wordings:
+            return pl.repeat(None, len(frame), dtype=pl.UInt64, eager=True)
         drawn = frame.select(
-            task=TASK if self.task is None else pl.lit(self.task),
+            task=_tasks(frame["subset"]) if self.task is None else pl.lit(self.task),
             language=WORDED_IN,
             draw=keyed(seed, "template", "id"),
             turn=keyed(seed, "inversion", "id") < int(inversion * 2**64)
@@ -167,6 +179,13 @@ class Template:
             pl.DataFrame(listed, schema, orient="row"), on=["task", "language"], how="left", maintain_order="left"
         )
         return fitting.select(choice=pl.col("first") + pl.col("draw") % pl.col("count"))["choice"]
+
+
+def _tasks(subset: pl.Series) -> pl.Series:
+    """The task of each row by its subset, of which there are few."""
+    subsets = subset.unique()
+    tasks = subsets.to_frame("subset").select(TASK).to_series()
+    return subset.replace_strict(subsets, tasks, return_dtype=pl.String)
 
 
 def _worn(rows: pl.DataFrame, wording: Wording | None, shots: Shots | None) -> pl.DataFrame:

@@ -114,11 +114,13 @@ class Text:
         """
         if self.expression is None:
             return pl.Series([self.render_row(row) for row in rows.iter_rows(named=True)], dtype=pl.String)
-        texts = rows.with_columns(self.expression.alias("text"))["text"]
+        # Beside another column, a text without slots is repeated for each row.
+        texts = rows.select(pl.first(), self.expression.alias("text"))["text"]
         # Bytes are free to count and never fewer than characters.
-        wrong = texts.is_null() | (texts.str.len_bytes() > LIMIT)
-        for number in wrong.arg_true():
-            self.render_row(rows.row(number, named=True))
+        long = texts.str.len_bytes() > LIMIT
+        if texts.null_count() or long.any():
+            for number in (texts.is_null() | long).arg_true():
+                self.render_row(rows.row(number, named=True))
         return texts
 
     def render_row(self, row: Mapping[str, str | None]) -> str:

@@ -2,38 +2,43 @@
 
 `DATA/tokens/<mixture>-<key>/` holds `train.arrow` and `holdout.arrow`, one packed row each line: `ids` and `labels`
 (tokens), `bounds` (sequences + 1) and `rows` (which rows of the mixture's part the sequences are). They are not
-compressed, so that training maps them into memory and reads a row when it is due.
+compressed, so that training maps them into memory and reads a row when it is due. The encoded pieces that they are
+gathered from stand in `<mixture>-<key>.work/` until then; a build that was cut goes on from those that are there.
 """
 
+import functools
 import hashlib
+import pickle
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from collectors.errors import TrainingError
+from collectors.errors import ArtefactError, TrainingError
 from pipeline import folder
+from pipeline.engine import Engine, cores
 from templates.prompt import Prompt
-from train.encode import IGNORED, Encoder, conversation
+from train import assemble, pieces
+from train.encode import Encoder
 from train.feed import PackedRows
-from train.mixture import Mixture, Part
-from train.pack import best_fit, fill, singly
+from train.mixture import Mixture, Part, release
+from train.pack import Places, best_fit, fill, singly
+from train.pieces import Work
 from train.recipe import Recipe
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Part of the key: raised when encoding or packing changes its result."""
 
 PARTS: Final = ("train", "holdout")
 
-BATCH: Final = 1 << 22
-"""Tokens gathered and written at a time."""
+FEW: Final = 3
+"""Pieces that are encoded sooner than other processes are started for them."""
 
 TOKENIZER_FILES: Final = (
     "tokenizer*",
@@ -43,8 +48,6 @@ TOKENIZER_FILES: Final = (
     "merges.txt",
     "*.model",
 )
-LISTS: Final = pa.list_(pa.int32())
-SCHEMA: Final = pa.schema([("ids", LISTS), ("labels", LISTS), ("bounds", LISTS), ("rows", pa.list_(pa.int64()))])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +58,13 @@ class Tokens:
     manifest: dict[str, Any]
 
     def rows(self, part: Part) -> PackedRows:
-        """The packed rows of `train` or `holdout`."""
-        return PackedRows(self.folder / f"{part}.arrow")
+        """The packed rows of `train` or `holdout`; `ArtefactError` when their file is cut short."""
+        path = self.folder / f"{part}.arrow"
+        try:
+            return PackedRows(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            said = next(iter(str(error).splitlines()), type(error).__name__)
+            raise ArtefactError(f"{path}: cannot be read ({said}); delete {self.folder} and train again") from None
 
 
 def tokenizer_hash(base: Path) -> str:
@@ -69,12 +77,21 @@ def tokenizer_hash(base: Path) -> str:
 
 
 def build(
-    out: Path, mixture: Mixture, tokenizer: PreTrainedTokenizerBase, base: Path, prompt: Prompt, recipe: Recipe
+    out: Path,
+    mixture: Mixture,
+    tokenizer: PreTrainedTokenizerBase,
+    base: Path,
+    prompt: Prompt,
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    piece_rows: int = pieces.ROWS,
 ) -> tuple[Tokens, bool]:
     """The tokens of a mixture, encoded and packed unless the folder is there already, and whether they were built now.
 
-    `base` is the folder the tokenizer was read from. `TrainingError` when no row has anything to train, or none of the
-    held-out rows when the recipe asks for an evaluation.
+    `base` is the folder the tokenizer was read from. `workers` are processes to encode with, all cores without it; what
+    comes out does not depend on them, nor on `piece_rows`. `TrainingError` when no row has anything to train, or none
+    of the held-out rows when the recipe asks for an evaluation.
     """
     settings = {
         "mixture": mixture.fingerprint,
@@ -88,19 +105,90 @@ def build(
     }
     mark = folder.fingerprint(**settings)
     place = out / "tokens" / f"{mixture.name}-{mark[:12]}"
-    encoder = Encoder(
-        tokenizer, prompt, loss_on=recipe.loss_on, cutoff=recipe.cutoff, beyond_cutoff=recipe.beyond_cutoff
-    )
     with folder.lock(out / "tokens"):
-        found = folder.manifest(place)
-        fresh = found is None or found.get("fingerprint") != mark
-        if found is None or fresh:
+        folder.restore(place)
+        found = _finished(place, mark)
+        fresh = found is None
+        if found is None:
+            encoder = Encoder(
+                tokenizer, prompt, loss_on=recipe.loss_on, cutoff=recipe.cutoff, beyond_cutoff=recipe.beyond_cutoff
+            )
+            work = place.with_name(f"{place.name}.work")
+            with folder.writing(work):
+                files = _encode(work, mixture, encoder, mark, workers, piece_rows)
             with folder.building(place) as part:
-                parts = {name: _pack_part(part, mixture, name, encoder, packing=recipe.packing) for name in PARTS}
-                found = {"name": place.name, "settings": settings, "parts": parts, "fingerprint": mark}
+                parts = {name: _pack(part / f"{name}.arrow", files[name], recipe) for name in PARTS}
+                sizes = {path.name: path.stat().st_size for path in sorted(part.glob("*.arrow"))}
+                found = {"name": place.name, "settings": settings, "parts": parts, "files": sizes, "fingerprint": mark}
                 folder.write_manifest(part, found)
+            shutil.rmtree(work, ignore_errors=True)
     _check(found["parts"], mixture, recipe)
     return Tokens(folder=place, manifest=found), fresh
+
+
+def _finished(place: Path, mark: str) -> dict[str, Any] | None:
+    """The manifest of the folder if it was made for this and its files have the sizes that they were written with."""
+    found = folder.manifest(place)
+    if found is None or found.get("fingerprint") != mark:
+        return None
+    sizes = {name: (place / name).stat().st_size for name in found["files"] if (place / name).is_file()}
+    return found if sizes == found["files"] else None
+
+
+def _encode(
+    work: Path, mixture: Mixture, encoder: Encoder, mark: str, workers: int | None, rows: int
+) -> dict[Part, list[Path]]:
+    """Encode the pieces that are not there yet; the files of all pieces, in order."""
+    work.mkdir(parents=True, exist_ok=True)
+    planned = {
+        part: [
+            Work(stretch=stretch, path=work / f"{part}-{stretch.first:012d}-{rows}.arrow", mark=mark)
+            for stretch in mixture.stretches(part, rows)
+        ]
+        for part in PARTS
+    }
+    todo = [piece for part in PARTS for piece in planned[part] if not pieces.whole(piece)]
+    alone = len(todo) <= FEW or not encoder.writer.portable
+    with Engine(1 if alone else workers or cores()) as engine:
+        if engine.workers == 1:
+            job = functools.partial(pieces.encode, encoder)
+        else:
+            (work / pieces.ENCODER).write_bytes(pickle.dumps(encoder))
+            job = functools.partial(pieces.encode_apart, work / pieces.ENCODER)
+        for _ in engine.map(job, todo):
+            pass
+    release()
+    return {part: [piece.path for piece in planned[part]] for part in PARTS}
+
+
+def _pack(path: Path, files: Sequence[Path], recipe: Recipe) -> dict[str, Any]:
+    """Pack one part of the mixture; its counts for the manifest."""
+    lengths: list[Places] = []
+    counts: Counter[str] = Counter(rows=0, encoded=0, trained_tokens=0)
+    reasons: dict[str, Counter[str]] = {name: Counter() for name in pieces.COUNTERS}
+    for file in files:
+        piece = pieces.opened(file)
+        lengths.append(piece.lengths)
+        # A sequence's first token is never a target, see `assemble`.
+        trained = np.count_nonzero(piece.mask) - np.count_nonzero(piece.mask[np.cumsum(piece.lengths) - piece.lengths])
+        counts.update(rows=piece.ledger["rows"], encoded=piece.ledger["kept"], trained_tokens=int(trained))
+        for name, counter in reasons.items():
+            counter.update(piece.ledger[name])
+    every = np.concatenate([np.empty(0, np.int64), *lengths])
+    bins = best_fit(every, recipe.cutoff) if recipe.packing else singly(every)
+    assemble.write(path, files, lengths, bins)
+    if counts["rows"] != counts["encoded"] + reasons["dropped"].total():
+        raise AssertionError(f"{path.stem}: {counts} do not add up with {reasons['dropped']}")
+    return {
+        "rows": counts["rows"],
+        "encoded": counts["encoded"],
+        **{name: dict(sorted(counter.items())) for name, counter in reasons.items()},
+        "sequences": len(every),
+        "tokens": int(every.sum()),
+        "trained_tokens": counts["trained_tokens"],
+        "packed_rows": len(bins),
+        "fill": round(fill(every, len(bins), recipe.cutoff), 6),
+    }
 
 
 def _check(parts: dict[str, Any], mixture: Mixture, recipe: Recipe) -> None:
@@ -118,109 +206,3 @@ def _check(parts: dict[str, Any], mixture: Mixture, recipe: Recipe) -> None:
             f"mixture {mixture.name}: no {name} row can be used ({lost}); cutoff is {recipe.cutoff}: see the recipe's "
             "cutoff and beyond_cutoff"
         )
-
-
-def _pack_part(place: Path, mixture: Mixture, part: Part, encoder: Encoder, *, packing: bool) -> dict[str, Any]:
-    """Encode and pack one part of the mixture; its counts for the manifest."""
-    lengths, origins, counts, lost, noted = _encode_part(place, mixture, part, encoder)
-    bins = best_fit(lengths, encoder.cutoff) if packing else singly(lengths)
-    ids, labels = (_flat(place / f"{name}.flat") for name in ("ids", "labels"))
-    with pa.OSFile(str(place / f"{part}.arrow"), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
-        for gathered in _gather(ids, labels, lengths, origins, bins):
-            writer.write_batch(gathered)
-    trained = int((labels != IGNORED).sum())
-    for name in ("ids", "labels"):
-        (place / f"{name}.flat").unlink()
-    return {
-        "rows": counts,
-        "encoded": len(lengths),
-        "dropped": dict(sorted(lost.items())),
-        "noted": dict(sorted(noted.items())),
-        "tokens": int(lengths.sum()),
-        "trained_tokens": trained,
-        "packed_rows": len(bins),
-        "fill": round(fill(lengths, len(bins), encoder.cutoff), 6),
-    }
-
-
-def _encode_part(
-    place: Path, mixture: Mixture, part: Part, encoder: Encoder
-) -> tuple[NDArray[np.int64], NDArray[np.int64], int, Counter[str], Counter[str]]:
-    """Encode a part to two flat files; lengths and ordinals of the kept rows, rows read, and both counters."""
-    lengths, origins = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    dropped: Counter[str] = Counter()
-    noted: Counter[str] = Counter()
-    read = 0
-    with (place / "ids.flat").open("wb") as ids, (place / "labels.flat").open("wb") as labels:
-        for rows in mixture.rows(part):
-            encoded = encoder.encode([conversation(row, encoder.prompt) for row in rows])
-            _append(ids, encoded.ids)
-            _append(labels, encoded.labels)
-            lengths.append(encoded.lengths)
-            origins.append(encoded.rows + read)
-            dropped += encoded.dropped
-            noted += encoded.noted
-            read += len(rows)
-    kept = np.concatenate(lengths)
-    if read != len(kept) + dropped.total():
-        raise AssertionError(f"{part}: {read} rows in, {len(kept)} encoded and {dropped.total()} dropped")
-    return kept, np.concatenate(origins), read, dropped, noted
-
-
-def _append(file: BinaryIO, values: NDArray[np.int32]) -> None:
-    file.write(np.ascontiguousarray(values).data)
-
-
-def _flat(path: Path) -> NDArray[np.int32]:
-    """A flat file of int32, mapped into memory."""
-    return np.memmap(path, np.int32, mode="r") if path.stat().st_size else np.empty(0, np.int32)
-
-
-def _gather(
-    ids: NDArray[np.int32],
-    labels: NDArray[np.int32],
-    lengths: NDArray[np.int64],
-    origins: NDArray[np.int64],
-    bins: list[list[int]],
-) -> Iterator[pa.RecordBatch]:
-    """The packed rows as record batches of at most about `BATCH` tokens."""
-    starts = np.cumsum(lengths) - lengths
-    for group in _groups(bins, lengths):
-        members = np.fromiter((row for packed in group for row in packed), np.int64)
-        sizes = lengths[members]
-        sequences = np.array([0, *map(len, group)]).cumsum()
-        ends = np.concatenate([[0], sizes.cumsum()])
-        places = np.repeat(starts[members] - ends[:-1], sizes) + np.arange(ends[-1])
-        targets = labels[places]
-        # The shift of the loss would have a row's last token predict the next row's first one.
-        targets[ends[:-1]] = IGNORED
-        tokens = ends[sequences]
-        within = [ends[first : last + 1] - ends[first] for first, last in pairwise(sequences)]
-        bounds = np.concatenate(within)
-        edges = sequences + np.arange(len(sequences))
-        yield pa.record_batch(
-            [
-                _lists(tokens, ids[places], LISTS),
-                _lists(tokens, targets, LISTS),
-                _lists(edges, bounds.astype(np.int32), LISTS),
-                _lists(sequences, origins[members], SCHEMA.field("rows").type),
-            ],
-            schema=SCHEMA,
-        )
-
-
-def _groups(bins: list[list[int]], lengths: NDArray[np.int64]) -> Iterator[list[list[int]]]:
-    group: list[list[int]] = []
-    tokens = 0
-    for packed in bins:
-        group.append(packed)
-        tokens += int(lengths[packed].sum())
-        if tokens >= BATCH:
-            yield group
-            group, tokens = [], 0
-    if group:
-        yield group
-
-
-def _lists(edges: NDArray[np.int64], values: NDArray[Any], kind: pa.DataType) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(edges.astype(np.int32)), pa.array(values), type=kind)

@@ -6,6 +6,7 @@ The tables follow `unicodedata` and OpenCC's single characters; nothing of eithe
 
 import functools
 import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -44,23 +45,33 @@ _READ_OVER: Final = "'’\u00ad\u200b\u200c\u200d\u2060\ufe0e\ufe0f"
 @functools.cache
 def table() -> npt.NDArray[np.uint32]:
     """Kind and folded form of every code point below `LIMIT`, shape (LIMIT,)."""
-    entries = np.zeros(LIMIT, np.uint32)
-    alone = np.zeros(LIMIT, np.bool_)
-    for first, last in UNSPACED:
-        alone[first : last + 1] = True
     simplified = variants("t2s")
-    for code in range(LIMIT):
-        if 0xD800 <= code < 0xE000:
-            continue
-        character = chr(code)
-        category = unicodedata.category(character)
-        if character in _READ_OVER or category[0] == "M":
-            # A vowel sign that has a width of its own is a letter of its script.
-            entries[code] = (WORD if category == "Mc" else SKIPPED) << KIND | code
-        elif category[0] in "LN":
-            folded = simplified.get(code) or _folded(character)
-            entries[code] = (ALONE if alone[folded] else WORD) << KIND | folded
-    return entries
+    entries = [entry(chr(code), simplified) if not 0xD800 <= code < 0xE000 else 0 for code in range(LIMIT)]
+    return np.array(entries, np.uint32)
+
+
+def entry(character: str, simplified: Mapping[int, int]) -> int:
+    """Kind and folded form of one character, as `table` has them; `simplified` is what `changed` says of it."""
+    code = ord(character)
+    if code >= LIMIT:
+        return 0
+    category = unicodedata.category(character)
+    if character in _READ_OVER or category[0] == "M":
+        # A vowel sign that has a width of its own is a letter of its script.
+        return (WORD if category == "Mc" else SKIPPED) << KIND | code
+    if category[0] not in "LN":
+        return 0
+    folded = simplified.get(code) or _folded(character)
+    return (ALONE if _alone()[folded] else WORD) << KIND | folded
+
+
+@functools.cache
+def _alone() -> bytes:
+    """Whether each code point is a letter of a script without blanks, one byte each."""
+    alone = bytearray(LIMIT)
+    for first, last in UNSPACED:
+        alone[first : last + 1] = b"\1" * (last + 1 - first)
+    return bytes(alone)
 
 
 def _folded(character: str) -> int:
@@ -72,6 +83,11 @@ def _folded(character: str) -> int:
 @functools.cache
 def variants(conversion: str) -> dict[int, int]:
     """The Chinese characters that OpenCC's `conversion` (`t2s`, `s2t`) changes, one by one, and what they become."""
-    every = [chr(code) for first, last in HAN for code in range(first, last + 1)]
-    changed = opencc.OpenCC(conversion).convert("\n".join(every)).split("\n")
-    return {ord(one): ord(other) for one, other in zip(every, changed, strict=True) if other != one and len(other) == 1}
+    return changed(conversion, [chr(code) for first, last in HAN for code in range(first, last + 1)])
+
+
+def changed(conversion: str, characters: Sequence[str]) -> dict[int, int]:
+    """The same of some Chinese characters."""
+    other = opencc.OpenCC(conversion).convert("\n".join(characters)).split("\n")
+    pairs = zip(characters, other, strict=True)
+    return {ord(before): ord(after) for before, after in pairs if after != before and len(after) == 1}

@@ -3,27 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from collectors.record import keyed
-from pipeline.judge.leaks import WORDS, kept
-from pipeline.judge.ngrams import rolled
+from pipeline.judge.overlap import Overlap, overlap
 from pipeline.judge.texts import answer, request
-from pipeline.judge.tokens import tokens
 
 EXAMPLES: Final = 10
 """Examples of one set's items in one source."""
-
-Spans = list[tuple[int, int]]
-
-
-class Overlap(NamedTuple):
-    """The characters of a record's text and of an item's that stand in both: first and end of each stretch."""
-
-    record: Spans
-    item: Spans
 
 
 class Example(NamedTuple):
@@ -52,38 +39,6 @@ class Leakage(NamedTuple):
     def share(self) -> float:
         """The share of the set that the source holds."""
         return self.held / self.items
-
-
-def overlap(record: str, item: str, words: int = WORDS) -> Overlap:
-    """Where two texts have runs of `words` folded words in common, or all words of the item if it has fewer.
-
-    Option letters are read over, as in the search. Stretches that touch are one.
-    """
-    both = kept(tokens(pl.Series([record, item], dtype=pl.String)))
-    words = min(words, int(both.offsets[2] - both.offsets[1]))
-    if not words:
-        return Overlap([], [])
-    grams, texts = rolled(both.hashes, both.offsets, words)
-    common = np.intersect1d(grams[texts == 0], grams[texts == 1])
-    spans: list[Spans] = []
-    for number, text in enumerate((record, item)):
-        first, end = both.offsets[number], both.offsets[number + 1]
-        hit = np.flatnonzero(np.isin(grams[texts == number], common))
-        spans.append(_stretches(hit, words, both.starts[first:end], both.ends[first:end], text))
-    return Overlap(*spans)
-
-
-def _stretches(
-    hit: npt.NDArray[np.int64], words: int, starts: npt.NDArray[np.int32], ends: npt.NDArray[np.int32], text: str
-) -> Spans:
-    """The characters of `text` from the first to the last word of runs that begin at the words `hit`."""
-    covered = np.zeros(len(starts) + 1, np.int8)
-    for word in hit:
-        covered[word : word + words] = 1
-    edges = np.flatnonzero(np.diff(covered, prepend=np.int8(0)))
-    data = text.encode()
-    found = [(starts[first], ends[end - 1]) for first, end in zip(edges[::2], edges[1::2], strict=True)]
-    return [(len(data[:first].decode()), len(data[:end].decode())) for first, end in found]
 
 
 def summary(judged: Iterable[pl.DataFrame], items: pl.DataFrame) -> list[Leakage]:

@@ -18,13 +18,12 @@ import polars as pl
 
 from collectors.errors import ArtefactError
 from pipeline.judge.ngrams import rolled, search, table
+from pipeline.judge.overlap import LABELS, WORDS
 from pipeline.judge.tokens import Tokens, joined, keys, tokens
 
 VERSION: Final = 1
 """Part of the fingerprint of what is judged: raised when the same records and items would give other leaks."""
 
-WORDS: Final = 8
-"""Folded words of an n-gram."""
 SHARE: Final = 0.6
 """Share of a needle's n-grams that a record holds which leaks it."""
 ENOUGH: Final = 12
@@ -33,9 +32,6 @@ WHOLE: Final = 16
 """N-grams below which a needle must be there whole."""
 COMMON: Final = 8
 """Different needles that may share an n-gram which counts."""
-
-LABELS: Final = ("a", "b", "c", "d", "e", "options", "choices", "选", "项")
-"""Words read over: they label options, or stand as a heading above them."""
 
 _NONE: Final = np.int32(-1)
 

@@ -17,14 +17,15 @@ import numpy.typing as npt
 from pipeline.engine import Engine
 from pipeline.folder import placing
 from pipeline.judge.signed import NOTIONS, Signed, names
+from pipeline.judge.verdict import REPRESENTATIVE
 from pipeline.keys import draws
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.uint32]
 Hashes = npt.NDArray[np.uint64]
 
-SEED: Final = 0
-PURPOSE: Final = "representative"
+SEED: Final = REPRESENTATIVE[0]
+PURPOSE: Final = REPRESENTATIVE[1]
 """Seed and purpose of the keyed hash that ranks records."""
 
 

@@ -36,3 +36,6 @@ LATER: Final = ("request_cluster", "cluster")
 
 ROWS, PAIRS, SUITES = "_rows", "_pairs", "_suites"
 """What lies in `data/verdicts/` beside the sources: the rows before clusters, the pairs, and the evaluation items."""
+
+REPRESENTATIVE: Final = (0, "representative")
+"""Seed and purpose of the keyed hash that ranks records of the same standing: the first represents the others."""

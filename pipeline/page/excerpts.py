@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.judge.flags import COLUMNS, evidence
 from pipeline.judge.language import detect
-from pipeline.judge.leakage import Spans, overlap
+from pipeline.judge.overlap import Spans, overlap
 from pipeline.judge.personal import PERSONAL
 from pipeline.judge.texts import answer, request
 from pipeline.keys import columns

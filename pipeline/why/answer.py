@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from collectors.catalog import Catalog
 from collectors.errors import ArtefactError, CatalogError, nearest
-from pipeline.why.chosen import Built, mixtures
+from pipeline.why.chosen import Asked, Built, mixtures
 from pipeline.why.judgement import judgement
 from pipeline.why.leaked import leaked
 from pipeline.why.near import duplicates
@@ -79,7 +79,8 @@ def _split(asked: str, records: Records, catalog: Catalog) -> tuple[str, str, in
 def _answer(
     asked: str, catalog: Catalog, records: Records, rows: RawRows, places: list[Place], most: int | None
 ) -> Record:
-    known, built = Verdicts.of(records), mixtures(catalog, records)
+    known = Verdicts.of(records)
+    built = mixtures(records, known)
     ids = records.read(places[:most], ["id"])["id"]
     same = records.by_id(set(ids))
     told = [
@@ -109,10 +110,11 @@ def _told(
     # While one thread reads, another loads what rules and texts are compared by.
     with ThreadPoolExecutor(2) as pool:
         raw = pool.submit(_raw, catalog, records, rows, lineage)
-        judged = pool.submit(_judged, record, verdict, records.out) if verdict else None
+        judged = pool.submit(_judged, record, verdict, records.out, full=most is None) if verdict else None
         near = duplicates(place, record, verdict, same, known, most)
         near["problems"] = [text for source, text in known.problems.items() if source != place.source]
-        chosen = [one.decision(lineage, record, same) for one in built]
+        asked = Asked(place, lineage, record, verdict, same)
+        chosen = [one.decision(asked) for one in built]
         reasons, leaks = judged.result() if judged else (problem, problem)
     return {
         "lineage": lineage._asdict(),
@@ -125,9 +127,9 @@ def _told(
     }
 
 
-def _judged(record: Record, verdict: Record, out: Path) -> tuple[Record, Any]:
+def _judged(record: Record, verdict: Record, out: Path, *, full: bool) -> tuple[Record, Any]:
     """The verdict with its reasons, and the leaks; an object with `problem` for these where their items are lost."""
-    reasons = judgement(record, verdict)
+    reasons = judgement(record, verdict, full=full)
     try:
         return reasons, leaked(record, verdict["leaks"], out)
     except ArtefactError as error:

@@ -13,8 +13,11 @@ TEXTS: Final = dict.fromkeys((*REQUEST, *ANSWER), pl.String) | {"history": HISTO
 """The columns that are compared."""
 
 
-def judgement(record: Record, verdict: Record) -> Record:
-    """`language` with its confidence beside what was declared, `flags` with their evidence, and the lengths."""
+def judgement(record: Record, verdict: Record, *, full: bool) -> Record:
+    """`language` with its confidence beside what was declared, `flags` with their evidence, and the lengths.
+
+    Which language a foreign answer has is told if `full`: its detector takes longer than all the rest.
+    """
     return {
         "language": {
             "found": verdict["language"],
@@ -22,19 +25,19 @@ def judgement(record: Record, verdict: Record) -> Record:
             "declared": record["lang"],
             "upstream": record["language"],
         },
-        "flags": _flags(record, verdict) if verdict["flags"] else [],
+        "flags": _flags(record, verdict, full=full) if verdict["flags"] else [],
         "request_chars": verdict["request_chars"],
         "answer_chars": verdict["answer_chars"],
         "prompt_id": verdict["prompt_id"],
     }
 
 
-def _flags(record: Record, verdict: Record) -> list[Record]:
+def _flags(record: Record, verdict: Record, *, full: bool) -> list[Record]:
     """Each flag with what its rule is and what made it fire: None where it no longer does, or there is no such rule."""
     from pipeline.judge.flags import RULES, evidence  # dear to load, and few records have a flag
 
-    named = record | {"request_language": verdict["language"], "answer_language": "und"}
-    if "wrong-language" in verdict["flags"]:
+    named = record | {"request_language": verdict["language"], "answer_language": "another language"}
+    if full and "wrong-language" in verdict["flags"]:
         from pipeline.judge.language import detect  # dearer still, and needed by this rule alone
 
         named["answer_language"] = detect(pl.Series([texts(record)[1]]))["language"].item()

@@ -20,7 +20,7 @@ def leaked(record: Record, names: list[str], out: Path) -> list[Record]:
     """
     if not names:
         return []
-    from pipeline.judge.leakage import overlap  # dear to load, and few records leak
+    from pipeline.judge.overlap import overlap  # loads OpenCC, and few records leak
 
     path = out / "verdicts" / SUITES / "items.arrow"
     try:

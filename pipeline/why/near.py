@@ -61,14 +61,14 @@ class _Near:
 
     def told(self, twins: set[Place]) -> Record:
         """`equal`: rows of the same words, but for `twins`; `pairs`: near-duplicates, nearest first; the `cluster`."""
-        paired, problem = _paired(self.known.records.out, self.notion, self.key) if self.key else ([], None)
-        equal, rows = self._rows(paired)
-        wanted = {ident for ident, _, _ in paired[: self.most]} | ({self.head} if self.head else set())
+        near, problem = paired(self.known.records.out, self.notion, self.key) if self.key else ([], None)
+        equal, rows = self._rows(near)
+        wanted = {ident for ident, _, _ in near[: self.most]} | ({self.head} if self.head else set())
         ids = self.known.records.by_id(wanted)
         other = [one for one in equal if one not in twins]
         return {
             "equal": {"count": len(other), "rows": list(self._compared(other[: self.most]))},
-            "pairs": {"count": len(paired), "problem": problem, "rows": self._near(paired[: self.most], rows, ids)},
+            "pairs": {"count": len(near), "problem": problem, "rows": self._near(near[: self.most], rows, ids)},
             "cluster": self._cluster(ids),
         }
 
@@ -110,12 +110,12 @@ class _Near:
         """The representative, where it stands first, and how many records it stands for, itself among them."""
         if self.head is None:
             return None
-        size = sum(int((heads == self.head).sum()) for _, _, heads in self.known.column(CLUSTERS[self.notion]))
+        size = self.known.count(CLUSTERS[self.notion], self.head)
         rows = _lineages(ids.get(self.head, [])[:1], self.known.records)
         return {"representative": self.head, "rows": rows, "size": size}
 
 
-def _paired(out: Path, notion: str, key: int) -> tuple[Pairs, str | None]:
+def paired(out: Path, notion: str, key: int) -> tuple[Pairs, str | None]:
     """The near-duplicates of the records of this key, nearest first; or why they are not known."""
     near = (pl.col("a_key") == key) | (pl.col("b_key") == key)
     found: Pairs = []

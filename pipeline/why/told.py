@@ -11,11 +11,12 @@ from pipeline.why.plain import changed, cut, escaped, marked, wrapped
 Record = dict[str, Any]
 
 LABEL: Final = 14
+"""Columns of the labels on the left."""
+
 _BELOW: Final = " " * (LABEL + 2)
 
 LINES: Final = 4
 """Lines of one overlap or difference, unless all is asked for."""
-"""Columns of the labels on the left."""
 
 NOTIONS: Final = {"request": "by request", "row": "by request and answer"}
 
@@ -218,12 +219,9 @@ class _Page:
             repeat = f", repeat {row['repeat']}" if row["repeat"] else ""
             yield from self._line("", f"{row['split']} row {row['position']:,}{repeat}")
         if draw := found.get("draw"):
-            last = f", the last with {draw['last']}" if draw["last"] is not None else ""
-            yield from self._line(
-                "",
-                f"draw {draw['value']}: number {draw['rank']:,} of {draw['of']:,}, of which {draw['taken']:,} are "
-                f"taken{last}",
-            )
+            last = f", the last of them {draw['last']}" if draw["last"] is not None else ""
+            smallest = f"the {draw['taken']:,} smallest of {draw['of']:,} are taken"
+            yield from self._line("", f"draw {draw['value']}: {smallest}{last}")
         if template := found.get("template"):
             drawn = f", draw {template['draw']}" if "draw" in template else ""
             number = f": number {template['number']} of {template['of']}" if "number" in template else ""

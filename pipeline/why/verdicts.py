@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +10,36 @@ import polars as pl
 
 from collectors.errors import ArtefactError
 from pipeline.judge.read import judged, verdicts
-from pipeline.why.places import Place, Records, threaded
+from pipeline.why.places import Place, Records, digits, digits_of, threaded
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """The verdicts of a data folder; `problems` says of each source why there are none of its records."""
+    """The verdicts of a data folder; `problems` says of each source why there are none of its records.
+
+    `marks` has the fingerprints of the others.
+    """
 
     records: Records
     problems: dict[str, str]
+    marks: dict[str, str]
     _kept: dict[tuple[Path, str], pl.Series] = field(default_factory=dict)
 
     @staticmethod
     def of(records: Records) -> "Verdicts":
         """All that can be read."""
-        problems = {}
+        problems, marks = {}, {}
         for source in records.manifests:
             try:
-                if judged(records.out, source) is None:
+                if (book := judged(records.out, source)) is None:
                     problems[source] = f"{source} was not judged; run make judge"
+                else:
+                    marks[source] = str(book["fingerprint"])
             except ArtefactError as error:
                 problems[source] = str(error)
-        return Verdicts(records, problems)
+        return Verdicts(records, problems, marks)
 
     def at(self, place: Place) -> Record:
         """The verdict of one record; `ArtefactError` when there is none, or it is another's."""
@@ -55,3 +62,15 @@ class Verdicts:
                 self._kept.update(zip(((path, name) for path in new), read, strict=True))
                 for path in paths:
                     yield source, path.name, self._kept[path, name]
+
+    def count(self, name: str, ident: str) -> int:
+        """How many records have this id in a column of their verdicts."""
+        wanted = digits_of([ident])[0]
+
+        def counted(path: Path) -> int:
+            read = partial(verdicts, self.records.out, path.parent.name, path.name, [name])
+            here = self.records.out / "verdicts" / path.parent.name / path.name
+            return int((digits(here, name, lambda: read()[name]) == wanted).all(axis=1).sum())
+
+        there = [source for source in self.records.manifests if source not in self.problems]
+        return sum(threaded(counted, [path for source in there for path in self.records.shards(source)]))

@@ -21,19 +21,20 @@ from collectors.catalog import Catalog, load
 from collectors.errors import ArtefactError, CatalogError, SuriError
 from collectors.mixture import Mixture
 from collectors.record import keyed
-from pipeline import keys, selection, shards
+from pipeline import decisions, keys, selection, shards
 from pipeline.collect import collecting
 from pipeline.engine import Engine
-from pipeline.folder import manifest
+from pipeline.folder import manifest, write_manifest
 from pipeline.judge.run import judging
 from pipeline.judge.suites import suites
 from pipeline.mix import mix
 from pipeline.why.answer import why
-from pipeline.why.chosen import mixtures
+from pipeline.why.chosen import Asked, mixtures
 from pipeline.why.difference import changes
 from pipeline.why.places import Lineage, Place, Records
 from pipeline.why.plain import HIDDEN, cut, escaped, wrapped
 from pipeline.why.told import told
+from pipeline.why.verdicts import Verdicts
 
 CATALOG = load(ROOT / "catalog.yaml")
 
@@ -221,7 +222,7 @@ def test_for_every_record_the_decision_is_the_one_the_mixture_took(tmp_path: Pat
             engine,
         )
     chosen = selection.select("every", parts, known)
-    [built] = mixtures(marked, records)
+    [built] = mixtures(records, Verdicts.of(records))
     seen = set()
     for number, path, span in known.pieces:
         source = parts.parts[number].source
@@ -229,7 +230,7 @@ def test_for_every_record_the_decision_is_the_one_the_mixture_took(tmp_path: Pat
             place = Place(source, path.name, at)
             record = records.read([place]).row(0, named=True)
             lineage = Lineage(source, record["subset"], record["row"], record["part"])
-            found = built.decision(lineage, record, records.by_id({record["id"]})[record["id"]])
+            found = built.decision(Asked(place, lineage, record, None, records.by_id({record["id"]})[record["id"]]))
             verdict = chosen.verdict[span.start + at]
             rule = None if verdict == selection.TAKEN else selection.REASONS[verdict]
             assert (found["taken"], found["rule"]) == (rule is None, rule), (lineage, found)
@@ -237,7 +238,7 @@ def test_for_every_record_the_decision_is_the_one_the_mixture_took(tmp_path: Pat
                 split = "holdout" if chosen.held[span.start + at] else "train"
                 assert [row["split"] for row in found["rows"]] == [split] * chosen.repeats[span.start + at]
             if draw := found.get("draw"):
-                assert (draw["rank"] <= draw["taken"]) == (draw["value"] <= draw["last"]) == found["taken"]
+                assert (draw["value"] <= draw["last"]) == found["taken"]
             seen.add(rule)
     assert seen == {None, "where", "evaluation", "duplicate", "max_rows", "weight"}
 
@@ -318,12 +319,29 @@ def test_lost_verdicts_cost_their_own_sections(out: Path) -> None:
     assert "alpaca was not judged; run make judge" in page(out, "alpaca:alpaca_data.json:0")
 
 
+def test_a_mixture_without_decisions_is_to_be_built_again(out: Path) -> None:
+    place = out / "mixes" / "mine"
+    book = manifest(place)
+    assert book is not None
+    write_manifest(place, {name: value for name, value in book.items() if name != "decisions"})
+    found = one(out, "cot:creak_train.tsv:0")["mixtures"][0]
+    assert (found["taken"], found["rule"]) == (None, None)
+    assert found["said"] == "built before decisions were kept; run make mix again"
+
+
 def test_a_damaged_shard_is_one_line(out: Path) -> None:
     path = next((out / "mixes" / "mine").glob("train-*.arrow"))
     path.write_bytes(path.read_bytes()[:200])
-    found = one(out, "alpaca:alpaca_data.json:0")["mixtures"][0]
-    assert found["taken"] is None
-    assert "run make mix again" in found["said"]
+    found = one(out, "cot:creak_train.tsv:0")["mixtures"][0]
+    assert (found["taken"], "lacks the row" in found["said"]) == (None, False)
+    assert "train-00000.arrow: cannot be read" in found["said"]
+    assert found["said"].endswith(f"delete {path.parent} and run make mix again")
+    place = out / "mixes" / "mine" / decisions.FILE
+    for spoil in (lambda: place.write_bytes(place.read_bytes()[:200]), place.unlink):
+        spoil()
+        found = one(out, "alpaca:alpaca_data.json:0")["mixtures"][0]
+        assert found["taken"] is None
+        assert f"{decisions.FILE}: cannot be read" in found["said"]
     path = out / "verdicts" / "_pairs" / "row-00000.arrow"
     path.write_bytes(path.read_bytes()[:200])
     assert "no whole shard" in one(out, "alpaca:alpaca_data.json:1")["duplicates"]["row"]["pairs"]["problem"]

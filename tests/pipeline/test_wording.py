@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from collectors.mixture import Part
 from collectors.record import HISTORY, SCHEMA, ids
 from pipeline import exemplars, shards
 from pipeline.engine import Engine
+from pipeline.gathering import read
 from pipeline.wording import Wording, pools, template_marks, word
 from templates.template import load
 
@@ -62,15 +64,14 @@ def worded(place: Path, records: pl.DataFrame, *, cuts: int = 1, held: tuple[int
         some = records[start : start + step]
         shard = place / f"shard-{number}.arrow"
         shards.write(shard, some.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(SCHEMA))
-        position = np.arange(start, start + len(some), dtype=np.int64)
+        position = np.arange(start, start + len(some), dtype=np.uint32)
         jobs.append(
             Wording(
-                shard=shard,
+                shards=((shard, np.arange(len(some), dtype=np.uint32)),),
                 fragment=place / f"fragment-{number}.arrow",
                 part=0,
-                record=np.arange(len(some), dtype=np.uint32),
                 repeat=np.zeros(len(some), np.uint32),
-                position=np.where(np.isin(position, held), position + shards.ROWS, position),
+                position=np.where(np.isin(position, held), position + np.uint32(shards.ROWS), position),
                 template=template,
                 fingerprint=load(template).fingerprint,
                 suffix=rest.get("suffix"),
@@ -82,7 +83,9 @@ def worded(place: Path, records: pl.DataFrame, *, cuts: int = 1, held: tuple[int
         )
     with Engine(1) as engine:
         pools(jobs, engine)
-    found = pl.concat([pl.read_ipc(word(job).fragment) for job in jobs]).sort("position")
+    fragments = [word(job).fragment for job in jobs]
+    batches = [batch for one in fragments for number in one.shards if (batch := one.batch(number)) is not None]
+    found = pl.DataFrame(pa.Table.from_batches(read(batches))).sort("position")
     return list(found.iter_rows(named=True))
 
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from collectors.errors import TemplateError, TrainingError
 from templates.prompt import Prompt, load
-from train.encode import CUT_SHORT, IGNORED, LAST_ONLY, TOO_LONG, UNTRAINED, Encoder, conversation
+from train.encode import CUT_SHORT, IGNORED, MENDED, TOO_LONG, UNTRAINED, Encoder, conversation
 
 FORMATS = ["alpaca", "chatml"]
 END = {"alpaca": "</s>", "chatml": "<|im_end|>"}
@@ -84,7 +84,10 @@ def test_chatml_ends_an_answer_with_its_own_token(words: PreTrainedTokenizerBase
 
 
 TEXTS = st.text(st.sampled_from("a b.\n你好，🦊é<|>#:\t"), min_size=1, max_size=12)
-TURNS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=3)
+RUNS = st.tuples(TEXTS, st.sampled_from("\n #=a你"), st.integers(20, 90), TEXTS)
+"""Longer than what is looked at on either side of a cut, and all of one character there."""
+SAID = TEXTS | RUNS.map(lambda parts: parts[0][:1] + parts[1] * parts[2] + parts[3])
+TURNS = st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -99,8 +102,12 @@ def test_before_every_trained_span_stands_what_is_served(
     starts = [
         place for place, label in enumerate(labels) if label != IGNORED and (place == 0 or labels[place - 1] == IGNORED)
     ]
-    asked_for = range(len(turns)) if len(starts) == len(turns) else [len(turns) - 1]
-    for start, turn in zip(starts, asked_for, strict=True):
+    asked = {
+        len(before): turn for turn in range(len(turns)) for before in [served(words, name, messages[: 2 * turn + 1])]
+    }
+    assert asked[starts[-1]] == len(turns) - 1
+    for start in starts:
+        turn = asked[start]
         assert ids[:start] == served(words, name, messages[: 2 * turn + 1])
         stop = labels.index(end, start)
         assert words.decode(ids[start : stop + 1]) == turns[turn][1] + END[name]
@@ -115,14 +122,15 @@ def test_ids_are_those_of_the_whole_conversation(
     assert one(words, messages, name)[0] == whole(words, name, messages)
 
 
-def test_an_earlier_cut_that_would_change_ids_trains_the_last_answer_only() -> None:
+def test_an_answer_that_would_change_the_ids_before_it_is_not_trained_and_all_others_are() -> None:
     joined = merging(["<s>", "</s>", "<|im_start|>", "<|im_end|>"], [("Ċ", "Ċ")])
-    messages = [user("a"), assistant("\nb"), user("c"), assistant("d")]
+    messages = [user("a"), assistant("b"), user("c"), assistant("\nd"), user("e"), assistant("f")]
     encoded = Encoder(joined, load("chatml"), cutoff=4096).encode([messages])
-    assert encoded.noted == {LAST_ONLY: 1}
-    assert trained(joined, encoded.labels.tolist()) == ["d<|im_end|>"]
-    start = encoded.labels.tolist().index(joined.convert_tokens_to_ids("d"))
-    assert encoded.ids[:start].tolist() == served(joined, "chatml", messages[:3])
+    assert encoded.noted == {MENDED: 1}
+    assert trained(joined, encoded.labels.tolist()) == ["b<|im_end|>", "f<|im_end|>"]
+    assert encoded.ids.tolist() == whole(joined, "chatml", messages)
+    start = encoded.labels.tolist().index(joined.convert_tokens_to_ids("f"))
+    assert encoded.ids[:start].tolist() == served(joined, "chatml", messages[:5])
 
 
 def merging(special: list[str], merges: list[tuple[str, str]]) -> PreTrainedTokenizerBase:

@@ -1,5 +1,11 @@
 """The tokens folder: its books close, it is built once for one thing, and it holds every sequence whole."""
 
+import json
+import resource
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +16,10 @@ from rows import CHAT, EMOJI, PLAIN, ZH, row, write
 from transformers import PreTrainedTokenizerBase
 
 from collectors.errors import ArtefactError, TrainingError
+from pipeline import folder
 from templates.prompt import load
-from train import tokens
-from train.encode import IGNORED, TOO_LONG, Encoder, conversation
+from train import pieces, tokens
+from train.encode import IGNORED, SPLIT, TOO_LONG, Encoder, conversation
 from train.mixture import Mixture, find
 from train.recipe import Recipe
 
@@ -86,6 +93,158 @@ def test_the_same_tokens_are_built_once_and_an_unfinished_folder_again(
     ]
     assert len({built.folder, *(other.folder for other in others)}) == 5
     assert others[2].manifest["parts"]["train"]["packed_rows"] == 3
+
+
+MANY = [row(f"Say the number {number} in words.", "It is " + "many " * (number % 7)) for number in range(40)]
+
+
+def test_any_number_of_workers_and_any_pieces_write_the_same(
+    tmp_path: Path, words: PreTrainedTokenizerBase, tiny_base: Path, small: Recipe
+) -> None:
+    write(tmp_path, "mixed", [*MANY, CHAT, ZH], [EMOJI, PLAIN])
+    mixed = find(tmp_path, "mixed")
+    found = []
+    for workers, piece_rows in ((1, 8192), (1, 9), (2, 9), (3, 5)):
+        built, fresh = tokens.build(
+            tmp_path, mixed, words, tiny_base, load("alpaca"), small, workers=workers, piece_rows=piece_rows
+        )
+        assert fresh
+        found.append({path.name: path.read_bytes() for path in sorted(built.folder.iterdir())})
+        shutil.rmtree(built.folder)
+        assert [path.name for path in (tmp_path / "tokens").iterdir()] == [".lock"]
+    assert all(one == found[0] for one in found)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from transformers import PreTrainedTokenizerFast
+from templates.prompt import load
+from train import pieces, tokens
+from train.mixture import find
+from train.recipe import Recipe
+
+out, base, recipe = Path(sys.argv[1]), Path(sys.argv[2]), Recipe.model_validate_json(sys.argv[3])
+encode = pieces.encode
+
+def dying(encoder, work):
+    encode(encoder, work)
+    if work.stretch.first == 18:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+pieces.encode = dying
+words = PreTrainedTokenizerFast.from_pretrained(base)
+tokens.build(out, find(out, "mixed"), words, base, load("alpaca"), recipe, workers=1, piece_rows=6)
+"""
+"""Builds tokens and is killed behind the fourth piece."""
+
+
+def test_a_build_that_was_killed_goes_on_from_its_pieces(
+    tmp_path: Path,
+    words: PreTrainedTokenizerBase,
+    tiny_base: Path,
+    small: Recipe,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    write(tmp_path, "mixed", MANY, [EMOJI])
+    arguments = [str(tmp_path), str(tiny_base), small.model_dump_json()]
+    root = Path(__file__).parents[2]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *arguments], cwd=root, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    (work,) = (tmp_path / "tokens").glob("*.work")
+    there = sorted(work.glob("*.arrow"))
+    assert [path.name for path in there] == [f"train-{first:012d}-6.arrow" for first in (0, 6, 12, 18)]
+    # One is cut short, and one is of another tokens folder.
+    there[1].write_bytes(there[1].read_bytes()[:-50])
+    other = pa.ipc.open_file(pa.py_buffer(there[2].read_bytes()))
+    ledger = json.loads(other.schema.metadata[pieces.LEDGER]) | {"mark": "another"}
+    schema = other.schema.with_metadata({pieces.LEDGER: json.dumps(ledger)})
+    with pa.OSFile(str(there[2]), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(other.read_all().replace_schema_metadata(schema.metadata))
+
+    encode, encoded = pieces.encode, []
+
+    def counted(encoder: Encoder, work: pieces.Work) -> None:
+        encoded.append(work.stretch.first)
+        encode(encoder, work)
+
+    monkeypatch.setattr(pieces, "encode", counted)
+    folders = []
+    for _ in ("resumed", "straight"):
+        built, fresh = tokens.build(
+            *(tmp_path, find(tmp_path, "mixed"), words, tiny_base, load("alpaca"), small), workers=1, piece_rows=6
+        )
+        assert fresh
+        folders.append({path.name: path.read_bytes() for path in built.folder.iterdir()})
+        shutil.rmtree(built.folder)
+    assert encoded == [6, 12, 24, 30, 36, 0, *range(0, 40, 6), 0]
+    assert folders[0] == folders[1]
+    assert not work.exists()
+
+
+def test_a_full_disk_is_told_and_the_build_goes_on_when_there_is_room(
+    tmp_path: Path, words: PreTrainedTokenizerBase, tiny_base: Path, small: Recipe
+) -> None:
+    write(tmp_path, "mixed", MANY, [EMOJI])
+    mixed = find(tmp_path, "mixed")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # First too little for a piece of 8 rows, then enough for each of them and too little for the packed rows of all.
+    for room in (4_000, 12_000):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+            with pytest.raises(
+                ArtefactError, match=r"mixed-\w+(\.work)?: cannot be written: .*finished before was touched"
+            ):
+                tokens.build(tmp_path, mixed, words, tiny_base, load("alpaca"), small, workers=1, piece_rows=8)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert folder.manifest(next(path for path in (tmp_path / "tokens").glob("*.work")).with_suffix("")) is None
+    assert len(list((tmp_path / "tokens").glob("*.work/*.arrow"))) == 6
+    built, fresh = tokens.build(tmp_path, mixed, words, tiny_base, load("alpaca"), small, workers=1, piece_rows=8)
+    assert fresh
+    assert built.manifest["parts"]["train"]["encoded"] == 40
+
+
+def test_a_tokens_folder_that_was_cut_short_is_built_again(
+    tmp_path: Path, words: PreTrainedTokenizerBase, tiny_base: Path, small: Recipe
+) -> None:
+    write(tmp_path, "mixed", [PLAIN, ZH, CHAT], [EMOJI])
+    mixed = find(tmp_path, "mixed")
+    built, _ = tokens.build(tmp_path, mixed, words, tiny_base, load("alpaca"), small)
+    path = built.folder / "train.arrow"
+    content = path.read_bytes()
+    path.write_bytes(content[:-20])
+    with pytest.raises(ArtefactError, match=r"train\.arrow: cannot be read \(.*\); delete .* and train again"):
+        built.rows("train")
+    again, fresh = tokens.build(tmp_path, mixed, words, tiny_base, load("alpaca"), small)
+    assert fresh
+    assert (again.folder / "train.arrow").read_bytes() == content
+
+
+def test_a_mixture_that_was_cut_short_is_told(
+    tmp_path: Path, words: PreTrainedTokenizerBase, tiny_base: Path, small: Recipe
+) -> None:
+    place = write(tmp_path, "mixed", [PLAIN, ZH], [EMOJI])
+    shard = place / "train-00000.arrow"
+    shard.write_bytes(shard.read_bytes()[:-100])
+    with pytest.raises(ArtefactError, match=r"train-00000\.arrow: .* again"):
+        tokens.build(tmp_path, find(tmp_path, "mixed"), words, tiny_base, load("alpaca"), small)
+
+
+def test_a_split_row_is_one_row_of_several_sequences(
+    tmp_path: Path, words: PreTrainedTokenizerBase, tiny_base: Path, recipe_with: With
+) -> None:
+    before = tuple(f"{word} {number}" for number in range(4) for word in ("ask", "say " * 12))
+    write(tmp_path, "mixed", [PLAIN, row("ask", "say", before=before), row("ask", "say " * 400)], [PLAIN])
+    recipe = recipe_with(cutoff=260, beyond_cutoff="split")
+    built, _ = tokens.build(tmp_path, find(tmp_path, "mixed"), words, tiny_base, load("alpaca"), recipe)
+    counts = built.manifest["parts"]["train"]
+    assert (counts["rows"], counts["encoded"], counts["dropped"]) == (3, 2, {TOO_LONG: 1})
+    assert counts["sequences"] > 3
+    assert counts["noted"] == {SPLIT: 1}
+    with pa.OSFile(str(built.folder / "train.arrow")) as file:
+        origins = pa.ipc.open_file(file).read_all().column("rows").to_pylist()
+    assert {one for members in origins for one in members} == {0, 1}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from collectors.catalog import load
 from collectors.errors import ArtefactError
-from pipeline.judge.leakage import Example, Overlap, overlap, summary
-from pipeline.judge.leaks import COMMON, WHOLE, WORDS, Index, leaks
+from pipeline.judge.leakage import Example, summary
+from pipeline.judge.leaks import COMMON, WHOLE, Index, leaks
+from pipeline.judge.overlap import WORDS, Overlap, folded, overlap
 from pipeline.judge.suites import ITEMS, suites
 from pipeline.judge.tokens import tokens
 
@@ -183,6 +184,23 @@ def test_the_overlap_is_marked_in_both_texts() -> None:
     assert [item[first:end] for first, end in marked.item] == ["下列河流中，流经三个以上省份并且最终注入东海的是"]
     assert overlap(f"Well: {QUIZ} yes", QUIZ) == Overlap([(6, 19)], [(0, 13)])
     assert overlap(record, "！") == overlap("", item) == Overlap([], [])
+
+
+@given(
+    st.lists(
+        st.text(alphabet=st.sampled_from("aBé’Ａ1一漢汉あ่ก۝\u0903\U0001f600 .\u00df\u0130\U00033480"), max_size=40),
+        max_size=3,
+    )
+)
+def test_folded_words_are_those_of_the_search(texts: list[str]) -> None:
+    whole = tokens(pl.Series(texts, dtype=pl.String))
+    for at, text in enumerate(texts):
+        span = slice(whole.offsets[at], whole.offsets[at + 1])
+        words = folded(text)
+        places = [(len(text[: one.first].encode()), len(text[: one.end].encode())) for one in words]
+        assert places == list(zip(whole.starts[span], whole.ends[span], strict=True))
+        pairs = set(zip(whole.hashes[span].tolist(), (one.word for one in words), strict=True))
+        assert len({number for number, _ in pairs}) == len({word for _, word in pairs}) == len(pairs)
 
 
 def records(rows: list[tuple[str, str, str]]) -> pl.DataFrame:

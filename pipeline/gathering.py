@@ -1,0 +1,116 @@
+"""The shards of a mixture, gathered from the fragments that `wording` wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from collectors.record import CONSTANT
+from pipeline import shards
+from pipeline.wording import FRAGMENT, MESSAGE, MIX_SCHEMA, Batch
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathering:
+    """A shard of the mixture to write: its number, the batches that are its rows, and how many these are."""
+
+    path: Path
+    number: int
+    batches: tuple[Batch, ...]
+    rows: int
+
+
+def gather(job: Gathering) -> str:
+    """Write a shard of the mixture; the sha256 of the file."""
+    batches = read(job.batches)
+    table = pa.Table.from_batches(batches, FRAGMENT)
+    position = table["position"].to_numpy() - np.uint32(job.number * shards.ROWS)
+    order = np.full(job.rows, -1)
+    if (position < job.rows).all():
+        order[position] = np.arange(len(position))
+    if len(position) != job.rows or order.min() < 0:
+        raise AssertionError(f"{job.path}: its {job.rows:,} rows do not follow on one another")
+    rows, columns = [len(batch) for batch in batches], []
+    for name in MIX_SCHEMA.names:
+        if name == "messages":
+            columns.append(messages(table, order))
+        elif name in CONSTANT:
+            numbers = table[name].to_numpy()
+            columns.append(_valued([batch.values[name] for batch in job.batches], rows, numbers, order))
+        else:
+            columns.append(table[name].take(pa.array(order)).combine_chunks())
+    del batches, table  # before the shard is compressed, which takes as much again
+    shards.write(job.path, pa.table(columns, schema=MIX_SCHEMA))
+    return shards.digest(job.path)
+
+
+def read(batches: Sequence[Batch]) -> list[pa.RecordBatch]:
+    """Batches of fragments, read into one piece of memory."""
+    bounds = np.cumsum([0, *(batch.end - batch.begin for batch in batches)]).tolist()
+    memory = memoryview(np.empty(bounds[-1], np.uint8))
+    buffer = pa.py_buffer(memory)
+    found = []
+    for batch, start, end in zip(batches, bounds, bounds[1:], strict=False):
+        with batch.path.open("rb", buffering=0) as handle:
+            handle.seek(batch.begin)
+            if handle.readinto(memory[start:end]) != end - start:
+                raise AssertionError(f"{batch.path}: is shorter than it was written")
+        found.append(pa.ipc.read_record_batch(buffer.slice(start, end - start), FRAGMENT))
+    return found
+
+
+def _valued(
+    values: Sequence[Sequence[str]], rows: Sequence[int], numbers: npt.NDArray[np.int32], order: Places
+) -> pa.DictionaryArray:
+    """A column that stores its values once, in the order of the rows they first occur in.
+
+    `numbers` are those of the values of each row's batch, whose `values` and `rows` these are.
+    """
+    known: dict[str, int] = {}
+    codes = np.array([known.setdefault(value, len(known)) for its in values for value in its])
+    firsts = np.cumsum([0, *map(len, values)])[:-1]
+    code = codes[numbers + np.repeat(firsts, rows)][order]
+    shown = np.full(len(known), len(code))
+    shown[code[::-1]] = np.arange(len(code))[::-1]
+    used = np.argsort(shown)[: np.count_nonzero(shown < len(code))]
+    place = np.zeros(len(known), np.int32)
+    place[used] = np.arange(len(used))
+    named = pa.array(list(known), pa.large_string()).take(pa.array(used))
+    return pa.DictionaryArray.from_arrays(pa.array(place[code]), named)
+
+
+def messages(table: pa.Table, order: Places | None = None) -> pa.Array:
+    """The messages of each row, of its `system`, `history`, `prompt` and `target`; of the rows in this `order`."""
+    system, history = (pa.concat_arrays(table[name].chunks) for name in ("system", "history"))
+    known = system.is_valid().to_numpy(zero_copy_only=False)
+    turns, exchanges = history.flatten(), history.value_lengths().to_numpy().astype(np.int64)
+    place, ends = _places(known, exchanges, np.arange(len(table)) if order is None else order)
+    said = [turns.field("user"), turns.field("assistant")]
+    heap = pa.concat_arrays([system.drop_null(), *said, *table["prompt"].chunks, *table["target"].chunks])
+    speakers = np.repeat([0, 1, 2, 1, 2], [known.sum(), len(turns), len(turns), len(table), len(table)])
+    taken, speaker = np.empty(len(place), np.int64), np.empty(len(place), np.int8)
+    taken[place], speaker[place] = np.arange(len(place)), speakers
+    roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(speaker))
+    content = heap.take(pa.array(taken))
+    texts = pa.StructArray.from_arrays([roles, content], fields=list(MESSAGE))
+    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), texts)
+
+
+def _places(known: npt.NDArray[np.bool_], exchanges: Places, order: Places) -> tuple[Places, Places]:
+    """Where each text goes: the system prompts, of the rows that have one, both sides of all turns, requests, answers.
+
+    Second, where the messages of each row end, behind a 0; rows stand in this `order`.
+    """
+    counts = known + 2 * exchanges + 2
+    ends = np.concatenate([[0], np.cumsum(counts[order])])
+    start = np.empty(len(order), np.int64)
+    start[order] = ends[:-1]
+    before = np.cumsum(exchanges) - exchanges
+    asked = np.repeat(start + known - 2 * before, exchanges) + 2 * np.arange(exchanges.sum())
+    last = start + counts
+    return np.concatenate([start[known], asked, asked + 1, last - 2, last - 1]), ends

@@ -1,0 +1,119 @@
+"""Texts to ids: pieces of a rendered conversation, each as it is written where it stands."""
+
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+from tokenizers import Tokenizer
+
+UNWRITABLE: Final = -1
+"""In place of the ids of a text that the tokenizer cannot write."""
+
+PROBES: Final = ("x", "X", "1", ".", " x", "\n", "你", "🦊")
+NEUTRAL: Final = ("\ue000", "\n", "\t", "|", "¶")
+"""Characters that hardly any tokenizer joins to what follows."""
+
+
+class Behind(IntEnum):
+    """What a piece of text stands behind: some tokenizers put a blank before a text, or behind a special token."""
+
+    NOTHING = 0
+    TOKEN = 1
+    TEXT = 2
+
+
+Text = tuple[str, Behind]
+Plain = Callable[[list[str]], list[list[int]]]
+"""Texts to ids as a tokenizer encodes them when each is a whole text; special tokens come only from the text."""
+
+
+class Anchor(NamedTuple):
+    """What a piece is encoded behind, and its ids, which are taken off again; empty where a piece needs none."""
+
+    text: str = ""
+    ids: tuple[int, ...] = ()
+
+
+class Coder:
+    """Encodes with a tokenizer's backend; `special` is one of its special tokens, if it has any."""
+
+    def __init__(self, backend: Tokenizer, special: str | None) -> None:
+        backend.no_truncation()
+        backend.no_padding()
+        self.backend = backend
+        self.anchors = anchors(self.plain, special)
+
+    def plain(self, texts: list[str]) -> list[list[int]]:
+        """The ids of whole texts."""
+        return encoded(self.backend, texts)
+
+    def ids(self, texts: Sequence[Text]) -> list[list[int]]:
+        """The ids of each piece."""
+        return anchored(self.plain, self.anchors, texts)
+
+    def barrier(self, token: str) -> bool:
+        """Whether a text on one side of the special `token` has the same ids whatever stands on the other side."""
+        for known in self.backend.get_added_tokens_decoder().values():
+            if known.content == token:
+                return not (known.lstrip or known.rstrip or known.single_word or known.normalized)
+        return False
+
+
+class SlowCoder:
+    """Encodes with a tokenizer that has no backend of tokenizers."""
+
+    def __init__(self, plain: Plain, special: str | None) -> None:
+        self.plain = plain
+        self.anchors = anchors(plain, special)
+
+    def ids(self, texts: Sequence[Text]) -> list[list[int]]:
+        """The ids of each piece."""
+        return anchored(self.plain, self.anchors, texts) if texts else []
+
+    def barrier(self, token: str) -> bool:
+        """Not known."""
+        return False
+
+
+def encoded(backend: Tokenizer, texts: list[str]) -> list[list[int]]:
+    """The ids of whole texts."""
+    return [one.ids for one in backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+def anchors(plain: Plain, special: str | None) -> list[Anchor]:
+    """An anchor for each `Behind`."""
+    (alone,) = plain(["x"])
+    after_text = next(filter(None, (_neutral(plain, text) for text in NEUTRAL)), Anchor())
+    (behind_text,) = plain([f"{after_text.text}x"])
+    behind_text = behind_text[len(after_text.ids) :]
+    if behind_text == alone:
+        after_text = Anchor()
+    after_token = Anchor()
+    if special is not None:
+        before, behind = plain([special, f"{special}x"])
+        if len(before) == 1 and behind[:1] == before and behind[1:] != alone:
+            after_token = Anchor(special, tuple(before))
+            if behind[1:] == behind_text:
+                after_text = after_token
+    return [Anchor(), after_token, after_text]
+
+
+def _neutral(plain: Plain, text: str) -> Anchor | None:
+    """The anchor of this text, if whatever follows has ids of its own."""
+    (ids,) = plain([text])
+    for probed in plain([text + probe for probe in PROBES]):
+        if len(probed) <= len(ids) or probed[: len(ids)] != ids:
+            return None
+    return Anchor(text, tuple(ids))
+
+
+def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[list[int]]:
+    """The ids of each piece; `[UNWRITABLE]` for one that joins what it is encoded behind."""
+    if not any(anchor.text for anchor in anchors):
+        return plain([text for text, _ in texts])
+    found = plain([anchors[behind].text + text for text, behind in texts])
+    cut = []
+    for ids, (_, behind) in zip(found, texts, strict=True):
+        before = anchors[behind].ids
+        cut.append(ids[len(before) :] if tuple(ids[: len(before)]) == before else [UNWRITABLE])
+    return cut
