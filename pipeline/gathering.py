@@ -35,16 +35,16 @@ def gather(job: Gathering) -> str:
         order[position] = np.arange(len(position))
     if len(position) != job.rows or order.min() < 0:
         raise AssertionError(f"{job.path}: its {job.rows:,} rows do not follow on one another")
-    rows, columns = [len(batch) for batch in batches], []
-    for name in MIX_SCHEMA.names:
-        if name == "messages":
-            columns.append(messages(table, order))
-        elif name in CONSTANT:
+    rows, columns = [len(batch) for batch in batches], {}
+    for name in MIX_SCHEMA.names[1:]:
+        if name in CONSTANT:
             numbers = table[name].to_numpy()
-            columns.append(_valued([batch.values[name] for batch in job.batches], rows, numbers, order))
+            columns[name] = _valued([batch.values[name] for batch in job.batches], rows, numbers, order)
         else:
-            columns.append(table[name].take(pa.array(order)).combine_chunks())
+            columns[name] = table[name].take(pa.array(order)).combine_chunks()
+    columns["messages"] = messages(table, order)
     del batches, table  # before the shard is compressed, which takes as much again
+    columns = [columns[name] for name in MIX_SCHEMA.names]
     shards.write(job.path, pa.table(columns, schema=MIX_SCHEMA))
     return shards.digest(job.path)
 

@@ -169,11 +169,6 @@ def borders(labels: list[int]) -> list[tuple[int, int]]:
 # No shrinking: texts are short as they are, and a law that fails would take a minute to say so.
 FEW = settings(max_examples=8, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
 MORE = settings(FEW, max_examples=15)
-SECOND_BLANK = pytest.mark.xfail(
-    strict=False, reason="where plain text stands before an answer, the Encoder puts a blank of its own between them"
-)
-"""In tokenizers that put a blank behind special tokens as well; remove when `train/coder.py` encodes without."""
-
 EACH = [pytest.param(kind, name, id=f"{name}-{kind}") for name in names() for kind in KINDS]
 CHINESE = [
     {"role": "system", "content": "用中文回答。"},
@@ -206,10 +201,12 @@ def test_before_every_trained_span_stands_what_is_served(kind: str, name: str, m
     ids, labels = encoded(kind, name, messages)
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     spans = borders(labels)
-    assert len(spans) in (1, len(answers))
+    # An earlier answer is trained only where that changes none of the ids before it; the last one always is.
+    served = {len(ids): ids for ids in (rendered_ids(kind, name, messages[:place], ask=True) for place in answers)}
+    assert spans[-1][0] == max(served)
     end = words(kind, name).convert_tokens_to_ids(END.get(name, "</s>"))
-    for (start, stop), answer in zip(spans, answers[-len(spans) :], strict=True):
-        assert ids[:start] == rendered_ids(kind, name, messages[:answer], ask=True)
+    for start, stop in spans:
+        assert ids[:start] == served[start]
         assert labels[start:stop] == ids[start:stop]
         assert ids[start:stop].index(end) == stop - start - 1
     starts = [place for place, id in enumerate(ids) if id == words(kind, name).bos_token_id]
@@ -226,9 +223,7 @@ def test_every_format_declares_its_cuts() -> None:
 @pytest.mark.parametrize(
     ("kind", "cut", "name"),
     [
-        pytest.param(
-            *(kind, cut, name), id=f"{name}-{kind}", marks=SECOND_BLANK if kind == "llama" and cut != "special" else ()
-        )
+        pytest.param(kind, cut, name, id=f"{name}-{kind}")
         for cut, listed in CUTS.items()
         for name in listed
         for kind in KINDS
@@ -258,7 +253,7 @@ def begun(kind: str, name: str, text: str) -> list[int]:
     return ids
 
 
-@pytest.mark.parametrize("kind", [pytest.param(kind, marks=SECOND_BLANK if kind == "llama" else ()) for kind in KINDS])
+@pytest.mark.parametrize("kind", KINDS)
 @MORE
 @given(request=TEXT, given_input=TEXT, output=st.tuples(WORD | MARK, TEXT).map("".join))
 def test_alpaca_cot_has_the_ids_of_its_project(kind: str, request: str, given_input: str, output: str) -> None:
