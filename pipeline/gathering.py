@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ from pipeline import shards
 from pipeline.wording import FRAGMENT, MESSAGE, MIX_SCHEMA, Batch
 
 Places = npt.NDArray[np.int64]
+
+_TAKEN: Final = tuple(name for name in MIX_SCHEMA.names if name != "messages" and name not in CONSTANT)
+"""Columns that a fragment has as they are to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +39,16 @@ def gather(job: Gathering) -> str:
         order[position] = np.arange(len(position))
     if len(position) != job.rows or order.min() < 0:
         raise AssertionError(f"{job.path}: its {job.rows:,} rows do not follow on one another")
-    rows, columns = [len(batch) for batch in batches], {}
-    for name in MIX_SCHEMA.names[1:]:
-        if name in CONSTANT:
-            numbers = table[name].to_numpy()
-            columns[name] = _valued([batch.values[name] for batch in job.batches], rows, numbers, order)
-        else:
-            columns[name] = table[name].take(pa.array(order)).combine_chunks()
-    columns["messages"] = messages(table, order)
-    del batches, table  # before the shard is compressed, which takes as much again
-    columns = [columns[name] for name in MIX_SCHEMA.names]
-    shards.write(job.path, pa.table(columns, schema=MIX_SCHEMA))
+    columns = {name: table[name].take(pa.array(order)).combine_chunks() for name in _TAKEN}
+    rows = [len(batch) for batch in batches]
+    for name in CONSTANT:
+        numbers = table[name].to_numpy()
+        columns[name] = _valued([batch.values[name] for batch in job.batches], rows, numbers, order)
+    said = _said(table)
+    del batches, table  # before as much memory is taken to put the texts in order, and to compress them
+    columns["messages"] = said.ordered(order)
+    del said
+    shards.write(job.path, pa.table([columns[name] for name in MIX_SCHEMA.names], schema=MIX_SCHEMA))
     return shards.digest(job.path)
 
 
@@ -84,28 +87,48 @@ def _valued(
     return pa.DictionaryArray.from_arrays(pa.array(place[code]), named)
 
 
-def messages(table: pa.Table, order: Places | None = None) -> pa.Array:
-    """The messages of each row, of its `system`, `history`, `prompt` and `target`; of the rows in this `order`."""
+def messages(table: pa.Table) -> pa.Array:
+    """The messages of each row, of its `system`, `history`, `prompt` and `target`."""
+    return _said(table).ordered(np.arange(len(table)))
+
+
+class _Said(NamedTuple):
+    """What is said in some rows: system prompts, both sides of all turns, requests and answers, one behind the other.
+
+    `known` says which rows have a system prompt, `exchanges` how many turns they have.
+    """
+
+    texts: pa.Array
+    known: npt.NDArray[np.bool_]
+    exchanges: Places
+
+    def ordered(self, order: Places) -> pa.Array:
+        """The messages of the rows in this order."""
+        rows, turns = len(order), int(self.exchanges.sum())
+        place, ends = _places(self.known, self.exchanges, order)
+        taken, speaker = np.empty(len(place), np.int64), np.empty(len(place), np.int8)
+        taken[place] = np.arange(len(place))
+        speaker[place] = np.repeat([0, 1, 2, 1, 2], [self.known.sum(), turns, turns, rows, rows])
+        roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(speaker))
+        content = self.texts.take(pa.array(taken))
+        told = pa.StructArray.from_arrays([roles, content], fields=list(MESSAGE))
+        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), told)
+
+
+def _said(table: pa.Table) -> _Said:
+    """What is said in the rows of a fragment."""
     system, history = (pa.concat_arrays(table[name].chunks) for name in ("system", "history"))
-    known = system.is_valid().to_numpy(zero_copy_only=False)
-    turns, exchanges = history.flatten(), history.value_lengths().to_numpy().astype(np.int64)
-    place, ends = _places(known, exchanges, np.arange(len(table)) if order is None else order)
-    said = [turns.field("user"), turns.field("assistant")]
-    heap = pa.concat_arrays([system.drop_null(), *said, *table["prompt"].chunks, *table["target"].chunks])
-    speakers = np.repeat([0, 1, 2, 1, 2], [known.sum(), len(turns), len(turns), len(table), len(table)])
-    taken, speaker = np.empty(len(place), np.int64), np.empty(len(place), np.int8)
-    taken[place], speaker[place] = np.arange(len(place)), speakers
-    roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(speaker))
-    content = heap.take(pa.array(taken))
-    texts = pa.StructArray.from_arrays([roles, content], fields=list(MESSAGE))
-    return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), texts)
+    turns = history.flatten()
+    sides = [turns.field("user"), turns.field("assistant")]
+    return _Said(
+        texts=pa.concat_arrays([system.drop_null(), *sides, *table["prompt"].chunks, *table["target"].chunks]),
+        known=system.is_valid().to_numpy(zero_copy_only=False),
+        exchanges=history.value_lengths().to_numpy().astype(np.int64),
+    )
 
 
 def _places(known: npt.NDArray[np.bool_], exchanges: Places, order: Places) -> tuple[Places, Places]:
-    """Where each text goes: the system prompts, of the rows that have one, both sides of all turns, requests, answers.
-
-    Second, where the messages of each row end, behind a 0; rows stand in this `order`.
-    """
+    """Where each text of `_Said` goes, and where the messages of each row end, behind a 0; rows stand in this order."""
     counts = known + 2 * exchanges + 2
     ends = np.concatenate([[0], np.cumsum(counts[order])])
     start = np.empty(len(order), np.int64)

@@ -240,10 +240,10 @@ def _wordings(mixture: Mixture, known: keys.Keys, rows: Order, marks: dict[str, 
 
 
 def _together(pieces: Iterable[keys.Piece]) -> Iterator[list[keys.Piece]]:
-    """Neighbouring shards of a part, as many as have no more records together than one shard may."""
+    """Neighbouring shards of a part, as many as have no more records together than half a shard may."""
     kept: list[keys.Piece] = []
     for piece in pieces:
-        if kept and (kept[0][0] != piece[0] or piece[2].stop - kept[0][2].start > ROWS):
+        if kept and (kept[0][0] != piece[0] or piece[2].stop - kept[0][2].start > ROWS // 2):
             yield kept
             kept = []
         kept.append(piece)
