@@ -270,7 +270,7 @@ def timed(python: str, script: str, place: Path, data: Path, base: Path, workers
         spent.ended.set()
         said.seek(0)
         if job.wait():
-            print((said.read().strip().splitlines() or ["no word"])[-1], file=sys.stderr)
+            print(f"{python}: {(said.read().strip().splitlines() or ['no word'])[-1]}", file=sys.stderr)
             return None
     return {**json.loads(told), "cpu": marks["end"] - marks["begin"]}
 

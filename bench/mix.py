@@ -1,20 +1,25 @@
-"""Rows a second and peak memory of building a mixture, beside the same in datasets, in one run.
+"""Rows a second, processor time and peak memory of building a mixture, beside the same in datasets, in one run.
 
-    python bench/mix.py [--rows 2000000] [--workers 2] [--rounds 3] [--rows-from FILE] [--peer-rounds 1]
+    python bench/mix.py [--rows 2000000] [--workers 2] [--rounds 3] [--rows-from FILE] [--peer-rows 200000]
 
 Records are made once by `python -m pipeline corpus` from real Alpaca rows, repeated with a number in each so that no
 two are equal: two sources of instructions for the plain template, two files of FLAN's for the chain-of-thought ones.
-The peer has the same records on disk in its own format, and takes `interleave_datasets`, a batched `map` to word them
-(the plain rule; else one of the same wordings by a hash of the id, filled in by `str.replace`), `shuffle` and
-`flatten_indices`; it takes no quotas, looks for no equal rows and keeps no books. Every job is a process of its own,
-told from outside: wall seconds from start to end, and the largest proportional set size of it and its children. Ours is
-run once more with twice the rows, which shows how memory grows.
+Every job is a process of its own, told from outside: wall seconds from start to end, the processor time of it and all
+it started, a row, and the largest proportional set size of them together. It is run with `--rows` and once with twice
+as many, which shows how memory grows.
+
+The peer runs beside it on `--peer-rows` (0: not at all), of which it does a few thousand a second. It has the same
+records on disk in its own format, and takes `interleave_datasets`, a batched `map` to word them (the plain rule; else
+one of the same wordings by a hash of the id, filled in by `str.replace`), `shuffle` and `flatten_indices`; it takes no
+quotas, looks for no equal rows and keeps no books.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -31,6 +36,9 @@ from corpus import memory
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEN_MILLION: Final = 10_000_000
+KINDS: Final = ("plain", "cot")
+SUBREAPER: Final = 36
+"""Linux's PR_SET_CHILD_SUBREAPER: what a job leaves behind becomes a child of this process, so that it is counted."""
 
 STORE = """
 import sys
@@ -99,6 +107,8 @@ class Run(NamedTuple):
     seconds: float
     peak: float
     """Megabytes."""
+    processor: float
+    """Seconds, of all processes together."""
 
 
 def varied(rows: int, origin: Path) -> Iterator[dict[str, str]]:
@@ -142,16 +152,27 @@ def pipeline(*words: str) -> None:
 def timed(command: list[str]) -> Run:
     """One job, from start to end."""
     os.sync()
-    begin = time.monotonic()
+    before, begin = used(), time.monotonic()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     job = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     watched, peak = psutil.Process(job.pid), 0
     while job.poll() is None:
         peak = max(peak, memory(watched))
         time.sleep(0.1)
+    seconds = time.monotonic() - begin
     if job.returncode:
         raise SystemExit(f"{' '.join(command[:4])}: failed")
-    return Run(time.monotonic() - begin, peak / 1e6)
+    return Run(seconds, peak / 1e6, used() - before)
+
+
+def used() -> float:
+    """Seconds of the processor that all jobs took which have ended, with what they started."""
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def ours(place: Path, data: Path, template: str, workers: int) -> Run:
@@ -175,54 +196,70 @@ def peers(place: Path, template: str, workers: int) -> Run:
     return timed([sys.executable, str(place / "peer.py"), template, str(workers), str(to), *halves])
 
 
+def beside(place: Path, given: argparse.Namespace) -> dict[str, list[Run]]:
+    """Both, once each, on the rows of the peer."""
+    data = recorded(place / "few", given.peer_rows, given.rows_from, given.workers)
+    (place / "peer.py").write_text(PEER)
+    (place / "store.py").write_text(STORE)
+    (place / "stored").mkdir()
+    for source in ("alpaca", "codealpaca", "cot"):
+        timed(
+            [sys.executable, str(place / "store.py"), str(data / "records" / source), str(place / "stored"), "subset"]
+        )
+    runs = {}
+    for kind in KINDS:
+        runs[f"suri {kind}"] = [ours(place, data, kind, given.workers)]
+        runs[f"datasets {kind}"] = [peers(place, kind, given.workers)]
+    for finished in ("few", "stored", "worded"):
+        shutil.rmtree(place / finished)
+    return runs
+
+
+def many(place: Path, rows: int, rounds: int, given: argparse.Namespace) -> dict[str, list[Run]]:
+    """Ours on so many rows."""
+    data = recorded(place / "many", rows, given.rows_from, given.workers)
+    runs = {f"suri {kind}": [ours(place, data, kind, given.workers) for _ in range(rounds)] for kind in KINDS}
+    shutil.rmtree(place / "many")
+    return runs
+
+
+def table(rows: int, runs: dict[str, list[Run]]) -> None:
+    """Print what was measured on so many rows."""
+    print(f"{f'{rows:,} rows':18} {'rows/s':>10} {'CPU µs/row':>10} {'peak MB':>8} {'suri / it':>10}")
+    for name, found in runs.items():
+        seconds, processor = (statistics.median(one) for one in zip(*((run[0], run[2]) for run in found), strict=True))
+        own = statistics.median(run.seconds for run in runs[f"suri {name.split()[1]}"])
+        peak = max(run.peak for run in found)
+        told = f"{rows / seconds:>10,.0f} {processor / rows * 1e6:>10.2f} {peak:>8,.0f} {seconds / own:>10.2f}"
+        print(f"{name:18} {told}")
+
+
 def main() -> None:
-    """Measure and print the table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer-rounds", type=int, default=1)
+    parser.add_argument("--peer-rows", type=int, default=200_000)
     parser.add_argument("--rows-from", type=Path, default=ROOT.parent / "shared/raw/alpaca/alpaca_5000.rows0-1999.json")
     given = parser.parse_args()
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        data = recorded(place / "once", given.rows, given.rows_from, given.workers)
-        (place / "peer.py").write_text(PEER)
-        (place / "store.py").write_text(STORE)
-        (place / "stored").mkdir()
-        for source in ("alpaca", "codealpaca", "cot") if given.peer_rounds else ():
-            words = [str(data / "records" / source), str(place / "stored"), "subset"]
-            timed([sys.executable, str(place / "store.py"), *words])
-        kinds = ("plain", "cot")
-        runs: dict[str, list[Run]] = {name: [] for kind in kinds for name in (f"suri {kind}", f"datasets {kind}")}
-        for number in range(given.rounds):
-            for kind in kinds:
-                runs[f"suri {kind}"].append(ours(place, data, kind, given.workers))
-                if number < given.peer_rounds:
-                    runs[f"datasets {kind}"].append(peers(place, kind, given.workers))
-        for used in ("once", "stored", "worded"):
-            shutil.rmtree(place / used, ignore_errors=True)
-        data = recorded(place / "twice", 2 * given.rows, given.rows_from, given.workers)
-        twice = {kind: ours(place, data, kind, given.workers) for kind in kinds}
+        peer = beside(place, given) if given.peer_rows else {}
+        once = many(place, given.rows, given.rounds, given)
+        twice = many(place, 2 * given.rows, 1, given)
     packages = ", ".join(f"{name} {version(name)}" for name in ("polars", "pyarrow", "datasets"))
-    print(f"{given.rows:,} rows, {given.workers} workers, median of {given.rounds} rounds")
+    print(f"{given.workers} workers, median of {given.rounds} rounds")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")
-    print(f"{'':16} {'rows/s':>10} {'peak MB':>8} {'suri / it':>10}")
-    for name, found in runs.items():
-        kind = name.split()[1]
-        if found:
-            seconds = statistics.median(run.seconds for run in found)
-            own = statistics.median(run.seconds for run in runs[f"suri {kind}"])
-            peak = max(run.peak for run in found)
-            print(f"{name:16} {given.rows / seconds:>10,.0f} {peak:>8,.0f} {seconds / own:>10.2f}")
-    for kind, run in twice.items():
-        peak = max(one.peak for one in runs[f"suri {kind}"])
-        slope = (run.peak - peak) / given.rows
+    for rows, runs in ((given.peer_rows, peer), (given.rows, once), (2 * given.rows, twice)):
+        if runs:
+            table(rows, runs)
+    for name, (run,) in twice.items():
+        slope = (run.peak - max(one.peak for one in once[name])) / given.rows
         ten = run.peak + slope * (TEN_MILLION - 2 * given.rows)
-        print(
-            f"suri {kind}, {2 * given.rows:,} rows: {2 * given.rows / run.seconds:,.0f} rows/s, {run.peak:,.0f} MB; "
-            f"{slope * 1e6:,.0f} bytes a further row, so {ten:,.0f} MB at ten million"
-        )
+        print(f"{name}: {slope * 1e6:,.0f} bytes a further row, so {ten:,.0f} MB at ten million")
 
 
 if __name__ == "__main__":

@@ -122,6 +122,15 @@ class Engine:
             for task in waiting:
                 task.cancel()
 
+    def renew(self) -> None:
+        """Have other workers do what comes next: of other work, whose memory these hold on to for the sake of theirs.
+
+        Nothing is under way. Does nothing on a cluster.
+        """
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            self._pool = None
+
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             context = multiprocessing.get_context("forkserver")
@@ -134,7 +143,9 @@ def environment(threads: int) -> dict[str, str]:
     wanted = {
         "POLARS_MAX_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
-        # Blocks are alike: memory that polars or Python gives back is asked for again at once, and the asking is dear.
+        # Blocks are alike: memory that polars, Arrow or Python gives back is asked for again at once, and the asking is
+        # dear. Arrow's own allocator gives it back to the system.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
         "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
         "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
         "MALLOC_TRIM_THRESHOLD_": str(1 << 30),

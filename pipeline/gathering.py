@@ -55,7 +55,7 @@ def gather(job: Gathering) -> str:
 def read(batches: Sequence[Batch]) -> list[pa.RecordBatch]:
     """Batches of fragments, read into one piece of memory."""
     bounds = np.cumsum([0, *(batch.end - batch.begin for batch in batches)]).tolist()
-    memory = memoryview(np.empty(bounds[-1], np.uint8))
+    memory = np.empty(bounds[-1], np.uint8).data
     buffer = pa.py_buffer(memory)
     found = []
     for batch, start, end in zip(batches, bounds, bounds[1:], strict=False):

@@ -44,10 +44,10 @@ FURTHER: Final[dict[str, tuple[tuple[int, ...], str]]] = {
 }
 """Shape and type, of one record, of what is known only where it is asked for."""
 
-DRAWN_AT_ONCE: Final = 1 << 18
+DRAWN_AT_ONCE: Final = 1 << 16
 """Ids turned back into text at a time, which bounds the memory of a draw."""
 
-SORTED_AT_ONCE: Final = 1 << 20
+SORTED_AT_ONCE: Final = 1 << 19
 """Hashes in a bucket, more or less, which bounds the memory of a sort."""
 
 
@@ -78,6 +78,17 @@ class Keys:
     near: Halves | None = None
     characters: Numbers | None = None
     tokens: Numbers | None = None
+
+    def decided(self) -> "Keys":
+        """What is still asked for when all is decided: which records are whose, and which are a benchmark's."""
+        return Keys(
+            ids=np.empty((0, 2), np.uint64),
+            age=np.empty(0, np.uint32),
+            admitted=np.empty(0, np.bool_),
+            evaluation=self.evaluation,
+            parts=self.parts,
+            pieces=self.pieces,
+        )
 
 
 def read(
@@ -363,7 +374,8 @@ def buckets(hashes: npt.NDArray[np.uint64], of: Flags | None = None) -> Iterator
     count = max(1, -(-len(hashes) // SORTED_AT_ONCE))
     bounds = [number * 2**64 // count for number in range(count + 1)]
     for low, high in pairwise(bounds):
-        inside = (hashes >= np.uint64(low)) & (hashes <= np.uint64(high - 1))
+        inside = hashes >= np.uint64(low)
+        inside &= hashes <= np.uint64(high - 1)
         if of is not None:
             inside &= of
         yield places(inside)

@@ -146,16 +146,19 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool 
     known, selection = known_mixture.decide(engine)
     rows = order(mixture.seed, known, selection)
     with folder.building(place) as part:
+        decided = decisions.keep(part, mixture, known, selection)
+        known = known.decided()
         (part / "fragments").mkdir()
         jobs = partial(_wordings, mixture, known, rows, marks, part / "fragments")
         pools(jobs(), engine)
         worded = list(engine.map(word, jobs()))
+        engine.renew()
         files = _gathered(part, worded, rows, engine)
         shutil.rmtree(part / "fragments")
         named = zip(mixture.parts, known_mixture.sources, strict=True)
         benchmarks = {part.source for part, source in named if source.evaluation}
         manifest |= books(mixture, known, selection, worded, benchmarks, stated(catalog)) | {"files": files}
-        manifest["decisions"] = decisions.keep(part, mixture, known, selection)
+        manifest["decisions"] = decided
         close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)

@@ -7,6 +7,7 @@ same draws.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -176,24 +177,27 @@ def _reason(quota: Quota) -> str:
 
 def order(seed: int, keys: Keys, selection: Selection) -> Order:
     """Number the rows of a mixture: by the keyed hash of id and repeat, equal ones by the age of their records."""
-    ends = np.cumsum(selection.repeats, dtype=np.uint32)
-    rows = int(ends[-1]) if len(ends) else 0
-    drawn, held = np.empty(rows, np.uint64), np.empty(rows, np.bool_)
-    for start in range(0, len(ends), DRAWN_AT_ONCE):
+    rows = int(selection.repeats.sum(dtype=np.int64))
+    drawn, held, end = np.empty(rows, np.uint64), np.zeros(rows, np.bool_), 0
+    for start in range(0, len(keys.age), DRAWN_AT_ONCE):
         cut = slice(start, start + DRAWN_AT_ONCE)
         record, repeat = rows_of(selection.repeats[cut])
-        here = slice(int(ends[cut][-1]) - len(record), int(ends[cut][-1]))
+        here = slice(end, end := end + len(record))
         drawn[here] = draws(keys.ids[cut], record, seed, "order", repeat)
         held[here] = selection.held[cut][record]
     holdout = int(held.sum())
     train = rows - holdout
     position, trained, put = np.empty(rows, np.uint32), 0, train + -train % ROWS
-    for some in by_draw(drawn, lambda some: keys.age[np.searchsorted(ends, some, side="right")]):
-        of_holdout = held[some]
-        first, second = some[~of_holdout], some[of_holdout]
+    for some in by_draw(drawn, partial(_ages, keys, selection)):
+        first, second = (some, some[:0]) if not holdout else (some[~held[some]], some[held[some]])
         position[first] = np.arange(trained, trained := trained + len(first), dtype=np.uint32)
         position[second] = np.arange(put, put := put + len(second), dtype=np.uint32)
     return Order(repeats=selection.repeats, position=position, train=train, holdout=holdout)
+
+
+def _ages(keys: Keys, selection: Selection, rows: Numbers) -> Numbers:
+    """The age of the record of each of these rows."""
+    return keys.age[np.searchsorted(np.cumsum(selection.repeats, dtype=np.uint32), rows, side="right")]
 
 
 def rows_of(repeats: Numbers) -> tuple[Numbers, Numbers]:

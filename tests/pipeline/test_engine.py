@@ -133,3 +133,15 @@ def test_workers_end_with_the_process_they_work_for(tmp_path: Path) -> None:
     while time.monotonic() < end and any(map(alive, workers)):
         pass
     assert not [worker for worker in workers if alive(worker)]
+
+
+def _process(_: int) -> int:
+    return os.getpid()
+
+
+def test_other_workers_do_what_comes_after_a_renewal() -> None:
+    with Engine(2) as engine:
+        first = set(engine.map(_process, range(4)))
+        engine.renew()
+        second = set(engine.map(_process, range(4)))
+    assert not first & second
