@@ -70,6 +70,9 @@ class Prompt:
         """Whether the published format encodes an answer as a text of its own, with the blank some tokenizers add."""
         return self._declared("answers") == "apart"
 
+    def __reduce__(self) -> tuple[type["Prompt"], tuple[str, str]]:
+        return Prompt, (self.name, self.text)  # what was compiled of it is compiled again elsewhere
+
     def _declared(self, key: str) -> str:
         found = re.search(rf"^{key}: (.*)$", self.text, re.MULTILINE)
         return found[1].strip() if found else ""

@@ -4,10 +4,13 @@ from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 UNWRITABLE: Final = -1
 """In place of the ids of a text that the tokenizer cannot write."""
+
+WORDS: Final = 200_000
+"""Words whose ids are kept, well below 100 MB of them."""
 
 PROBES: Final = ("x", "X", "1", ".", " x", "\n", "你", "🦊")
 NEUTRAL: Final = ("\ue000", "\n", "\t", "|", "¶")
@@ -40,8 +43,15 @@ class Coder:
     def __init__(self, backend: Tokenizer, special: str | None) -> None:
         backend.no_truncation()
         backend.no_padding()
-        self.backend = backend
+        if isinstance(backend.model, models.BPE | models.Unigram):
+            # Words are looked up before they are cut. Once there are so many, no other is taken in: the few that fit
+            # without this are soon the long runs of letters that Chinese has between two marks, and met no more.
+            backend.model._resize_cache(WORDS)
+        self.backend, self.special = backend, special
         self.anchors = anchors(self.plain, special)
+
+    def __reduce__(self) -> tuple[type["Coder"], tuple[Tokenizer, str | None]]:
+        return Coder, (self.backend, self.special)  # a backend does not take its words along
 
     def plain(self, texts: list[str]) -> list[list[int]]:
         """The ids of whole texts."""
@@ -108,12 +118,12 @@ def _neutral(plain: Plain, text: str) -> Anchor | None:
 
 
 def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[list[int]]:
-    """The ids of each piece; `[UNWRITABLE]` for one that joins what it is encoded behind."""
+    """The ids of each piece, none of an empty one; `[UNWRITABLE]` for one that joins what it is encoded behind."""
+    found = iter(plain([anchors[behind].text + text for text, behind in texts if text]))
     if not any(anchor.text for anchor in anchors):
-        return plain([text for text, _ in texts])
-    found = plain([anchors[behind].text + text for text, behind in texts])
-    cut = []
-    for ids, (_, behind) in zip(found, texts, strict=True):
-        before = anchors[behind].ids
+        return [next(found) if text else [] for text, _ in texts]
+    cut: list[list[int]] = []
+    for text, behind in texts:
+        ids, before = next(found) if text else [], anchors[behind].ids if text else ()
         cut.append(ids[len(before) :] if tuple(ids[: len(before)]) == before else [UNWRITABLE])
     return cut

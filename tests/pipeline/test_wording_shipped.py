@@ -48,7 +48,7 @@ def test_every_mixture_gives_rows_of_every_part(name: str, built: tuple[Path, En
 
 
 def test_the_papers_mixtures_are_there() -> None:
-    assert list(TOLD) == [*TWELVE, *STUDIES]
+    assert [name for name in TOLD if name in {*TWELVE, *STUDIES}] == [*TWELVE, *STUDIES]
 
 
 @pytest.mark.parametrize("name", TOLD)

@@ -6,6 +6,7 @@ behind every special token as well, as the tokenizer.json of Llama 1 and 2 has i
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
@@ -236,6 +237,8 @@ def test_behind_a_safe_cut_ids_are_those_of_the_whole(kind: str, cut: str, name:
     messages = data.draw(talks(SAFE[cut]))
     answers = [place for place, message in enumerate(messages) if message["role"] == "assistant"]
     trained = answers[-1:] if name in LAST else answers
+    if kind == "unigram":  # splits of equal likelihood, as of three line breaks, go by what stands before them
+        assume(not any(re.search(r"(.)\1\1", message["content"], re.DOTALL) for message in messages))
     whole = rendered_ids(kind, name, messages, ask=False)
     if cut == "colon":  # a tokenizer may hold a piece of the colon and a letter, as those of Llama 3's kind do
         prompts = [rendered_ids(kind, name, messages[:answer], ask=True) for answer in trained]

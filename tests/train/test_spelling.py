@@ -133,6 +133,7 @@ def test_an_encoder_goes_to_another_process_and_writes_the_same(words: PreTraine
     encoder = Encoder(words, load("chatml"), cutoff=4096)
     talk = [user("a</s>"), assistant("b")]
     before = encoder.encode([talk])
+    assert encoder.prompt.tree  # as others leave a format that they have compiled
     again = pickle.loads(pickle.dumps(encoder)).encode([talk])
     assert before.ids.tolist() == again.ids.tolist()
     assert again.noted == {SPELT: 1}
