@@ -168,7 +168,7 @@ def borders(labels: list[int]) -> list[tuple[int, int]]:
 
 
 # No shrinking: texts are short as they are, and a law that fails would take a minute to say so.
-FEW = settings(max_examples=8, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
+FEW = settings(max_examples=8, derandomize=True, deadline=None, database=None, phases=[Phase.explicit, Phase.generate])
 MORE = settings(FEW, max_examples=15)
 EACH = [pytest.param(kind, name, id=f"{name}-{kind}") for name in names() for kind in KINDS]
 CHINESE = [
