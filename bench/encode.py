@@ -7,7 +7,8 @@ third of them are conversations of one to four exchanges. They are collected and
 byte-level BPE of 32,000 tokens is learnt from them. Every job words them in Alpaca's format, trains all answers and
 packs to the cutoff with the same tokenizer:
 
-- suri: `train.tokens.build`, which also checks the ids before every answer, keeps books and writes to the disk;
+- suri: `train.encoding.tokens.build`, which also checks the ids before every answer, keeps books and
+  writes to the disk;
 - datasets.map: a batched map that joins strings, encodes prompts and answers apart and makes labels, no more;
 - trl: what SFTTrainer does to a data set of messages when it is made (`assistant_only_loss`, `packing`);
 - llama-factory: what its workflow does before training, with the Alpaca template of its own and `neat_packing`.

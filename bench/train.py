@@ -102,8 +102,8 @@ def write_rows(path: Path, shape: Shape, rows: int) -> None:
     import numpy as np
     import pyarrow as pa
 
-    from train.assemble import SCHEMA
-    from train.encode import IGNORED
+    from train.encoding.assemble import SCHEMA
+    from train.encoding.encode import IGNORED
 
     drawn = np.random.Generator(np.random.PCG64(0))
     columns: dict[str, list[Any]] = {"ids": [], "labels": [], "bounds": [], "rows": []}
@@ -174,8 +174,10 @@ def recipe_of(job: dict[str, Any]) -> Any:
 
 def suri(job: dict[str, Any]) -> float:
     """Seconds of the timed steps."""
-    from train import isolation, loop, model, steps
-    from train.feed import PackedRows, collator
+    from train.base import model
+    from train.encoding.packed import PackedRows
+    from train.fitting import isolation, loop, steps
+    from train.fitting.feed import collator
     from train.methods import attach
 
     recipe = recipe_of(job)

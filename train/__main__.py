@@ -66,7 +66,7 @@ def _run(
     catalog = load()
     mixed = mixture.find(out, catalog.built_name(mix), stated(catalog))
     quiet()
-    from train import run  # seconds of imports, so only once the small mistakes are told
+    from train import run
 
     named = name or _named(mixed.name, recipe, base)
     run.train(out, mixed, chosen, name=named, processes=gpus, sharding=sharding, say=_say)
@@ -93,7 +93,7 @@ def _plan(
     catalog = load()
     mixed = None if mix is None else mixture.find(out, catalog.built_name(mix), stated(catalog))
     quiet()
-    from train import plan
+    from train.planning import plan
 
     for line in plan.lines(plan.plan(chosen, mixed, out=out, processes=gpus, sharding=sharding)):
         _say(line)
@@ -117,7 +117,7 @@ def _merge(
 
     place = runs.find(out, run)
     quiet()
-    from train import merge
+    from train.release import merge
 
     merge.merge(place, to, base=base, precision=precision, say=_say)
 
@@ -139,7 +139,7 @@ def _push(
 
     place = runs.find(out, run)
     quiet()
-    from train import publish
+    from train.release import publish
 
     publish.publish(place, repo=repo, to=to, public=public, dry=dry, merged=merged, say=_say)
 

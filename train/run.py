@@ -14,13 +14,16 @@ from typing import Any, Final
 from collectors.errors import TrainingError
 from pipeline import folder
 from templates import prompt as prompts
-from train import boards, checkpoints, curve, model, quantise, runs, tiny, tokens, usage
 from train import launch as launching
-from train.card import card
-from train.fit import CHECKPOINTS, RESULT, TRAINED, Job, Result, fit
-from train.journal import METRICS, TIMINGS
+from train import runs, tiny
+from train.base import model, quantise
+from train.encoding import tokens
+from train.fitting import boards, checkpoints, curve, usage
+from train.fitting.fit import CHECKPOINTS, RESULT, TRAINED, Job, Result, fit
+from train.fitting.journal import METRICS, TIMINGS
 from train.mixture import Mixture
 from train.recipe import TINY, Recipe
+from train.release.card import card
 from train.runs import Sharding
 
 VERSION: Final = 2

@@ -15,7 +15,8 @@ from rows import CHAT, EMOJI, PLAIN, WORDED, ZH, row, write
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from train import model, tiny
+from train import tiny
+from train.base import model
 from train.mixture import Mixture, find
 from train.recipe import Recipe
 

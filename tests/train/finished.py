@@ -7,11 +7,11 @@ import torch
 
 from pipeline import folder
 from templates.prompt import load
-from train import model
-from train.card import card
+from train.base import model
 from train.methods import attach, save
 from train.mixture import Mixture
 from train.recipe import Recipe
+from train.release.card import card
 
 COUNTS = {"encoded": 16, "rows": 16, "trained_tokens": 400, "tokens": 1000}
 

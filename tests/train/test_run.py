@@ -19,8 +19,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BloomConfig, Bloom
 from collectors.errors import ArtefactError, TrainingError
 from pipeline import folder, shards
 from templates.prompt import load
-from train import model, run
-from train.encode import IGNORED, Encoder, conversation
+from train import run
+from train.base import model
+from train.encoding.encode import IGNORED, Encoder, conversation
 from train.methods import attach as methods
 from train.methods.nodes import Lora
 from train.methods.save import save

@@ -27,7 +27,7 @@ def main(path: Path) -> int:
 
     from collectors.errors import SuriError
     from train import launch
-    from train.fit import Job, fit
+    from train.fitting.fit import Job, fit
 
     rank = int(os.environ["RANK"])
     if torch.cuda.is_available():

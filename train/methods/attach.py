@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from collectors.errors import TrainingError
-from train import model as bases
+from train.base import model as bases
 from train.methods import adalora, configs, targets, whole
 from train.methods.nodes import AdaLora, Full, Method, Prefix, Prompt
 

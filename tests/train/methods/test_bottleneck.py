@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from collectors.errors import TrainingError
-from train import quantise
+from train.base import quantise
 from train.methods.attach import attach
 from train.methods.bottleneck import BottleneckConfig, BottleneckLayer
 from train.methods.nodes import AdaLora, Full, Lora, Method, ParallelAdapter, Prompt, SequentialAdapter

@@ -1,0 +1,1 @@
+"""Encoding: a mixture's conversations become packed ids and labels in the tokens folder."""

@@ -1,0 +1,1 @@
+"""The training itself: its batches, its steps, what it keeps and what it tells."""

@@ -1,0 +1,1 @@
+"""What a run trained, merged into its base, described and published."""
