@@ -5,8 +5,8 @@
 Records are made once by `python -m pipeline corpus` from real Alpaca rows, repeated with a number in each so that no
 two are equal: two sources of instructions for the plain template, two files of FLAN's for the chain-of-thought ones.
 Every job is a process of its own, told from outside: wall seconds from start to end, the processor time of it and all
-it started, a row, and the largest proportional set size of them together. It is run with `--rows` and once with twice
-as many, which shows how memory grows.
+it started, a row; and, in one run more that is not timed, since looking takes processor time itself, the largest
+proportional set size of them together. It is run with `--rows` and with twice as many, which shows how memory grows.
 
 The peer runs beside it on `--peer-rows` (0: not at all), of which it does a few thousand a second. It has the same
 records on disk in its own format, and takes `interleave_datasets`, a batched `map` to word them (the plain rule; else
@@ -26,7 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -105,10 +106,16 @@ class Run(NamedTuple):
     """What one job took."""
 
     seconds: float
-    peak: float
-    """Megabytes."""
     processor: float
     """Seconds, of all processes together."""
+
+
+class Runs(NamedTuple):
+    """The same job several times."""
+
+    timed: list[Run]
+    peak: float
+    """Megabytes, in a run that is none of these."""
 
 
 def varied(rows: int, origin: Path) -> Iterator[dict[str, str]]:
@@ -149,20 +156,41 @@ def pipeline(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "pipeline", *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
+def job(command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a job when the disk is at rest."""
+    os.sync()
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+
+
 def timed(command: list[str]) -> Run:
     """One job, from start to end."""
-    os.sync()
     before, begin = used(), time.monotonic()
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    job = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-    watched, peak = psutil.Process(job.pid), 0
-    while job.poll() is None:
-        peak = max(peak, memory(watched))
+    ended(job(command))
+    return Run(time.monotonic() - begin, used() - before)
+
+
+def watched(command: list[str]) -> float:
+    """The most memory that one job takes, in megabytes."""
+    running, peak = job(command), 0
+    process = psutil.Process(running.pid)
+    while running.poll() is None:
+        peak = max(peak, memory(process))
         time.sleep(0.1)
-    seconds = time.monotonic() - begin
-    if job.returncode:
-        raise SystemExit(f"{' '.join(command[:4])}: failed")
-    return Run(seconds, peak / 1e6, used() - before)
+    ended(running)
+    used()
+    return peak / 1e6
+
+
+def ended(running: subprocess.Popen[bytes]) -> None:
+    """Wait for a job, which must end well."""
+    if running.wait():
+        raise SystemExit(f"{running.args}: failed")
+
+
+def several(prepare: Callable[[], list[str]], rounds: int) -> Runs:
+    """A job so many times, each after what prepares it and says its command."""
+    return Runs([timed(prepare()) for _ in range(rounds)], watched(prepare()))
 
 
 def used() -> float:
@@ -175,28 +203,28 @@ def used() -> float:
     return spent.ru_utime + spent.ru_stime
 
 
-def ours(place: Path, data: Path, template: str, workers: int) -> Run:
-    """Build the mixture of all records for a template."""
+def ours(place: Path, data: Path, template: str, workers: int) -> list[str]:
+    """What builds the mixture of all records for a template."""
     sources = ["cot"] if template == "cot" else ["alpaca", "codealpaca"]
     mixture = place / f"bench-{template}.yaml"
     parts = "".join(f"  - {{source: {source}, template: {template}}}\n" for source in sources)
     mixture.write_text(f"about: Every record once.\nparts:\n{parts}", encoding="utf-8")
     shutil.rmtree(data / "mixes", ignore_errors=True)
     words = ["mix", str(mixture), "--out", str(data), "--workers", str(workers)]
-    return timed([sys.executable, "-m", "pipeline", *words])
+    return [sys.executable, "-m", "pipeline", *words]
 
 
-def peers(place: Path, template: str, workers: int) -> Run:
+def peers(place: Path, template: str, workers: int) -> list[str]:
     """The same in datasets."""
     names = ["cot-0", "cot-1"] if template == "cot" else ["alpaca-0", "codealpaca-0"]
     to = place / "worded"
     shutil.rmtree(to, ignore_errors=True)
     to.mkdir()
     halves = [str(place / "stored" / name) for name in names]
-    return timed([sys.executable, str(place / "peer.py"), template, str(workers), str(to), *halves])
+    return [sys.executable, str(place / "peer.py"), template, str(workers), str(to), *halves]
 
 
-def beside(place: Path, given: argparse.Namespace) -> dict[str, list[Run]]:
+def beside(place: Path, given: argparse.Namespace) -> dict[str, Runs]:
     """Both, once each, on the rows of the peer."""
     data = recorded(place / "few", given.peer_rows, given.rows_from, given.workers)
     (place / "peer.py").write_text(PEER)
@@ -208,29 +236,28 @@ def beside(place: Path, given: argparse.Namespace) -> dict[str, list[Run]]:
         )
     runs = {}
     for kind in KINDS:
-        runs[f"suri {kind}"] = [ours(place, data, kind, given.workers)]
-        runs[f"datasets {kind}"] = [peers(place, kind, given.workers)]
+        runs[f"suri {kind}"] = several(partial(ours, place, data, kind, given.workers), 1)
+        runs[f"datasets {kind}"] = several(partial(peers, place, kind, given.workers), 1)
     for finished in ("few", "stored", "worded"):
         shutil.rmtree(place / finished)
     return runs
 
 
-def many(place: Path, rows: int, rounds: int, given: argparse.Namespace) -> dict[str, list[Run]]:
+def many(place: Path, rows: int, rounds: int, given: argparse.Namespace) -> dict[str, Runs]:
     """Ours on so many rows."""
     data = recorded(place / "many", rows, given.rows_from, given.workers)
-    runs = {f"suri {kind}": [ours(place, data, kind, given.workers) for _ in range(rounds)] for kind in KINDS}
+    runs = {f"suri {kind}": several(partial(ours, place, data, kind, given.workers), rounds) for kind in KINDS}
     shutil.rmtree(place / "many")
     return runs
 
 
-def table(rows: int, runs: dict[str, list[Run]]) -> None:
+def table(rows: int, runs: dict[str, Runs]) -> None:
     """Print what was measured on so many rows."""
     print(f"{f'{rows:,} rows':18} {'rows/s':>10} {'CPU µs/row':>10} {'peak MB':>8} {'suri / it':>10}")
     for name, found in runs.items():
-        seconds, processor = (statistics.median(one) for one in zip(*((run[0], run[2]) for run in found), strict=True))
-        own = statistics.median(run.seconds for run in runs[f"suri {name.split()[1]}"])
-        peak = max(run.peak for run in found)
-        told = f"{rows / seconds:>10,.0f} {processor / rows * 1e6:>10.2f} {peak:>8,.0f} {seconds / own:>10.2f}"
+        seconds, processor = (statistics.median(one) for one in zip(*found.timed, strict=True))
+        own = statistics.median(run.seconds for run in runs[f"suri {name.split()[1]}"].timed)
+        told = f"{rows / seconds:>10,.0f} {processor / rows * 1e6:>10.2f} {found.peak:>8,.0f} {seconds / own:>10.2f}"
         print(f"{name:18} {told}")
 
 
@@ -256,9 +283,9 @@ def main() -> None:
     for rows, runs in ((given.peer_rows, peer), (given.rows, once), (2 * given.rows, twice)):
         if runs:
             table(rows, runs)
-    for name, (run,) in twice.items():
-        slope = (run.peak - max(one.peak for one in once[name])) / given.rows
-        ten = run.peak + slope * (TEN_MILLION - 2 * given.rows)
+    for name, found in twice.items():
+        slope = (found.peak - once[name].peak) / given.rows
+        ten = found.peak + slope * (TEN_MILLION - 2 * given.rows)
         print(f"{name}: {slope * 1e6:,.0f} bytes a further row, so {ten:,.0f} MB at ten million")
 
 

@@ -155,7 +155,7 @@ def mix(
     catalog: Catalog_ = None,
 ) -> None:
     """Select, word and order the rows of a mixture in OUT/mixes/<mixture>/."""
-    with start(engine, address, workers) as running:
+    with start(engine, address, workers, ["pipeline.gathering"]) as running:
         from collectors.catalog import load
         from pipeline import mix as mixing
         from pipeline import report
@@ -217,6 +217,10 @@ def push(
         str | None, typer.Option(metavar="OWNER/NAME", help="The data set on the Hub; HF_TOKEN or a login is needed.")
     ] = None,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the same tree to a folder instead.")] = None,
+    form: Annotated[
+        Form | None,
+        typer.Option("--format", help="Rows as export has them, docs/export.md; without: all columns of the mixture."),
+    ] = None,
     public: Annotated[bool, typer.Option("--public", help="A public data set; without, a new one is private.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the files with sizes and hashes; write nothing, send nothing.")
@@ -236,13 +240,13 @@ def push(
     known = load(catalog)
     credits, name = Credit.of(known), known.built_name(mixture)
     if dry_run:
-        report.listed(pushing.listing(name, out, credits, repo=repo))
+        report.listed(pushing.listing(name, out, credits, repo=repo, form=form))
         return
     with lock(out):
         if to is not None:
-            report.published(name, pushing.write(name, to, out, credits))
+            report.published(name, pushing.write(name, to, out, credits, form=form))
         elif repo is not None:
-            report.published(name, pushing.push(name, repo, out, credits, private=not public))
+            report.published(name, pushing.push(name, repo, out, credits, private=not public, form=form))
 
 
 @app.command()

@@ -10,19 +10,23 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Final, Literal, Protocol, TypeVar
 
 from collectors.errors import CatalogError, SuriError
 
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 EngineKind = Literal["local", "ray"]
+
+IMPORTS: Final = ("pipeline.pieces", "collectors.flat", "pandas")
+"""The modules that collecting and judging need in every worker; pyarrow imports the last, where it is installed, as
+soon as it makes an array of what is not one."""
 
 
 class Task(Protocol):
@@ -53,11 +57,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start(kind: EngineKind = "local", address: str | None = None, workers: int | None = None) -> "Engine":
+def start(
+    kind: EngineKind = "local", address: str | None = None, workers: int | None = None, imports: Sequence[str] = IMPORTS
+) -> "Engine":
     """The engine that a command line asks for.
 
-    `address` is that of a Ray cluster (`auto`, or HOST:PORT of its head), see `pipeline.cluster`. Raises `CatalogError`
-    for an address without `ray`, and what `RayCluster` raises.
+    `address` is that of a Ray cluster (`auto`, or HOST:PORT of its head), see `pipeline.cluster`; `imports` are as
+    `Engine` has them. Raises `CatalogError` for an address without `ray`, and what `RayCluster` raises.
     """
     if kind == "ray":
         from pipeline.cluster import RayCluster
@@ -65,24 +71,27 @@ def start(kind: EngineKind = "local", address: str | None = None, workers: int |
         return Engine(cluster=RayCluster(address, workers))
     if address is not None:
         raise CatalogError(f"--address {address} is that of a Ray cluster and goes with --engine ray; add it")
-    return Engine(workers)
+    return Engine(workers, imports)
 
 
 class Engine:
     """A pool of `workers` local processes, used when there is more than one piece to work on; or a `cluster`.
 
     One engine serves a whole command, so that processes are started once. The server that workers are forked from
-    starts with the engine, so that its imports run beside the command's own. Pieces are drawn from their iterable only
-    as workers become free: `2 * workers` of them are under way at most (a cluster's `ahead`), which bounds the memory.
+    starts with the engine and imports the modules named `imports`, beside the command's own imports. Pieces are drawn
+    from their iterable only as workers become free: `2 * workers` of them are under way at most (a cluster's `ahead`),
+    which bounds the memory.
     """
 
-    def __init__(self, workers: int | None = None, *, cluster: Cluster | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, imports: Sequence[str] = IMPORTS, *, cluster: Cluster | None = None
+    ) -> None:
         self.workers = cluster.workers if cluster is not None else workers or cores()
         self._ahead = cluster.ahead if cluster is not None else 2 * self.workers
         self._cluster = cluster
         self._pool: ProcessPoolExecutor | None = None
         if cluster is None and self.workers > 1:
-            _start_server(self.workers)
+            _start_server(self.workers, imports)
 
     def __enter__(self) -> "Engine":
         return self
@@ -153,14 +162,15 @@ def environment(threads: int) -> dict[str, str]:
     return {name: value for name, value in wanted.items() if name not in os.environ}
 
 
-def _start_server(workers: int) -> None:
-    """Start the server that workers are forked from, in the environment they want, without waiting for it."""
+def _start_server(workers: int, imports: Sequence[str]) -> None:
+    """Start the server that workers are forked from, in the environment they want, without waiting for it.
+
+    What they all import is imported there once, before any thread runs.
+    """
     wanted = environment(max(1, cores() // workers))
     os.environ.update(wanted)
     try:
-        # Imported once, in the server; no thread runs there yet. pyarrow imports pandas, where it is installed, as soon
-        # as it makes an array of Python objects, at a second for each worker.
-        forkserver.set_forkserver_preload(["pipeline.pieces", "collectors.flat", "pandas"])
+        forkserver.set_forkserver_preload(list(imports))
         forkserver.ensure_running()
     finally:
         for name in wanted:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from collectors.record import CONSTANT
 from pipeline import shards
+from pipeline.arrays import arrow, numpy
 from pipeline.wording import FRAGMENT, MESSAGE, MIX_SCHEMA, Batch
 
 Places = npt.NDArray[np.int64]
@@ -31,39 +32,55 @@ class Gathering:
 
 def gather(job: Gathering) -> str:
     """Write a shard of the mixture; the sha256 of the file."""
+    # One after the other, so that of what the fragments hold only as much as that needs is in memory at a time.
+    columns = _messages(job) | _others(job)
+    table = pa.Table.from_arrays([columns[name] for name in MIX_SCHEMA.names], schema=MIX_SCHEMA)
+    shards.write(job.path, table)
+    return shards.digest(job.path)
+
+
+def _messages(job: Gathering) -> dict[str, pa.Array]:
+    """What is said in the rows of a shard."""
+    table = pa.Table.from_batches(read(job.batches), FRAGMENT)
+    order, said = _order(job, table), _said(table)
+    del table
+    return {"messages": said.ordered(order)}
+
+
+def _others(job: Gathering) -> dict[str, pa.Array]:
+    """All other columns of a shard."""
     batches = read(job.batches)
     table = pa.Table.from_batches(batches, FRAGMENT)
-    position = table["position"].to_numpy() - np.uint32(job.number * shards.ROWS)
+    order = _order(job, table)
+    places = arrow(order)
+    columns = {name: table[name].take(places).combine_chunks() for name in _TAKEN}
+    rows = [len(batch) for batch in batches]
+    for name in CONSTANT:
+        values = [batch.values[name] for batch in job.batches]
+        columns[name] = _valued(values, rows, numpy(table[name]), order)
+    return columns
+
+
+def _order(job: Gathering, table: pa.Table) -> Places:
+    """Which row of its batches each row of a shard is."""
+    position = numpy(table["position"]) - np.uint32(job.number * shards.ROWS)
     order = np.full(job.rows, -1)
     if (position < job.rows).all():
         order[position] = np.arange(len(position))
     if len(position) != job.rows or order.min() < 0:
         raise AssertionError(f"{job.path}: its {job.rows:,} rows do not follow on one another")
-    columns = {name: table[name].take(pa.array(order)).combine_chunks() for name in _TAKEN}
-    rows = [len(batch) for batch in batches]
-    for name in CONSTANT:
-        numbers = table[name].to_numpy()
-        columns[name] = _valued([batch.values[name] for batch in job.batches], rows, numbers, order)
-    said = _said(table)
-    del batches, table  # before as much memory is taken to put the texts in order, and to compress them
-    columns["messages"] = said.ordered(order)
-    del said
-    shards.write(job.path, pa.table([columns[name] for name in MIX_SCHEMA.names], schema=MIX_SCHEMA))
-    return shards.digest(job.path)
+    return order
 
 
 def read(batches: Sequence[Batch]) -> list[pa.RecordBatch]:
-    """Batches of fragments, read into one piece of memory."""
-    bounds = np.cumsum([0, *(batch.end - batch.begin for batch in batches)]).tolist()
-    memory = np.empty(bounds[-1], np.uint8).data
-    buffer = pa.py_buffer(memory)
+    """Batches of fragments, whose files are mapped into memory as long as these are held."""
     found = []
-    for batch, start, end in zip(batches, bounds, bounds[1:], strict=False):
-        with batch.path.open("rb", buffering=0) as handle:
-            handle.seek(batch.begin)
-            if handle.readinto(memory[start:end]) != end - start:
+    for batch in batches:
+        with pa.memory_map(str(batch.path)) as file:
+            if file.size() < batch.end:
                 raise AssertionError(f"{batch.path}: is shorter than it was written")
-        found.append(pa.ipc.read_record_batch(buffer.slice(start, end - start), FRAGMENT))
+            file.seek(batch.begin)
+            found.append(pa.ipc.read_record_batch(file.read_buffer(batch.end - batch.begin), FRAGMENT))
     return found
 
 
@@ -83,8 +100,7 @@ def _valued(
     used = np.argsort(shown)[: np.count_nonzero(shown < len(code))]
     place = np.zeros(len(known), np.int32)
     place[used] = np.arange(len(used))
-    named = pa.array(list(known), pa.large_string()).take(pa.array(used))
-    return pa.DictionaryArray.from_arrays(pa.array(place[code]), named)
+    return pa.DictionaryArray.from_arrays(arrow(place[code]), arrow(list(known)).take(arrow(used)))
 
 
 def messages(table: pa.Table) -> pa.Array:
@@ -109,10 +125,10 @@ class _Said(NamedTuple):
         taken, speaker = np.empty(len(place), np.int64), np.empty(len(place), np.int8)
         taken[place] = np.arange(len(place))
         speaker[place] = np.repeat([0, 1, 2, 1, 2], [self.known.sum(), turns, turns, rows, rows])
-        roles = pa.array(["system", "user", "assistant"], pa.large_string()).take(pa.array(speaker))
-        content = self.texts.take(pa.array(taken))
+        roles = arrow(["system", "user", "assistant"]).take(arrow(speaker))
+        content = self.texts.take(arrow(taken))
         told = pa.StructArray.from_arrays([roles, content], fields=list(MESSAGE))
-        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), told)
+        return pa.ListArray.from_arrays(arrow(ends.astype(np.int32)), told)
 
 
 def _said(table: pa.Table) -> _Said:
@@ -122,8 +138,8 @@ def _said(table: pa.Table) -> _Said:
     sides = [turns.field("user"), turns.field("assistant")]
     return _Said(
         texts=pa.concat_arrays([system.drop_null(), *sides, *table["prompt"].chunks, *table["target"].chunks]),
-        known=system.is_valid().to_numpy(zero_copy_only=False),
-        exchanges=history.value_lengths().to_numpy().astype(np.int64),
+        known=numpy(system.is_valid()),
+        exchanges=numpy(history.value_lengths()).astype(np.int64),
     )
 
 

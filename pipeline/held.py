@@ -150,12 +150,12 @@ def _near(pairs: Path, taken: Sequence[_Taken]) -> list[dict[str, int]]:
     records = np.concatenate([one.records for one in taken])
     source = np.repeat(np.arange(len(taken)), [len(one.records) for one in taken])
     drawn = representative_draws(np.concatenate([one.ids for one in taken]))
-    ranks = np.empty(len(drawn), np.int64)
-    ranks[np.lexsort((drawn, source))] = np.arange(len(drawn))
+    order = np.lexsort((drawn, source))
     found: list[dict[str, int]] = [{} for _ in taken]
     for notion in KEYS:
         keys = np.concatenate([one.keys[notion] for one in taken])
-        alone = mixture_clusters(keys, ranks, pairs, notion) == np.arange(len(keys))
+        alone = np.empty(len(keys), np.bool_)
+        alone[order] = mixture_clusters(keys[order], pairs, notion) == np.arange(len(keys))
         # Further records of one id repeat the first.
         repeats = np.where(alone, records - 1, records)
         sums = np.bincount(source, repeats, len(taken))

@@ -41,12 +41,12 @@ def held_out(name: str, holdout: Holdout, seed: int, keys: Keys, taken: Numbers,
     stands[heads] = True
     groups = places(stands)
     inverse = (np.cumsum(stands, dtype=np.uint32) - np.uint32(1))[heads]
-    sizes = np.bincount(inverse)
+    sizes = np.bincount(inverse).astype(np.uint32)
     queue = _queue(seed, keys, groups)
     chosen = np.zeros(len(groups), np.bool_)
     left = wanted
     while left and (queue := queue[sizes[queue] <= left]).size:
-        end = int(np.searchsorted(np.cumsum(sizes[queue]), left, side="right"))
+        end = int(np.searchsorted(np.cumsum(sizes[queue], dtype=np.uint32), left, side="right"))
         chosen[queue[:end]] = True
         left -= int(sizes[queue[:end]].sum())
         queue = queue[end:]
@@ -62,4 +62,7 @@ def held_out(name: str, holdout: Holdout, seed: int, keys: Keys, taken: Numbers,
 def _queue(seed: int, keys: Keys, records: Numbers) -> Numbers:
     """The places of records in the order in which they are held out."""
     drawn = draws(keys.ids, records, seed, "holdout")
-    return np.concatenate([*by_draw(drawn, lambda some: keys.age[records[some]])])
+    queue, end = np.empty(len(records), np.uint32), 0
+    for some in by_draw(drawn, lambda some: keys.age[records[some]]):
+        queue[end : (end := end + len(some))] = some
+    return queue

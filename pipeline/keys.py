@@ -50,6 +50,9 @@ DRAWN_AT_ONCE: Final = 1 << 16
 SORTED_AT_ONCE: Final = 1 << 19
 """Hashes in a bucket, more or less, which bounds the memory of a sort."""
 
+MOST_BUCKETS: Final = 64
+"""All hashes are looked at for each bucket."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Keys:
@@ -371,7 +374,7 @@ def buckets(hashes: npt.NDArray[np.uint64], of: Flags | None = None) -> Iterator
 
     Only what is in one bucket then needs to be sorted at once.
     """
-    count = max(1, -(-len(hashes) // SORTED_AT_ONCE))
+    count = min(max(1, -(-len(hashes) // SORTED_AT_ONCE)), MOST_BUCKETS)
     bounds = [number * 2**64 // count for number in range(count + 1)]
     for low, high in pairwise(bounds):
         inside = hashes >= np.uint64(low)

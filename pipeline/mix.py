@@ -98,6 +98,7 @@ class Ready:
             engine,
             asked,
         )
+        engine.renew()  # for what the workers hold on to is wanted here
         return known, select(self.name, self.mixture, known, self.applied.pairs)
 
 
@@ -152,13 +153,13 @@ def mix(catalog: Catalog, name: str, out: Path, engine: Engine, *, strict: bool 
         jobs = partial(_wordings, mixture, known, rows, marks, part / "fragments")
         pools(jobs(), engine)
         worded = list(engine.map(word, jobs()))
-        engine.renew()
-        files = _gathered(part, worded, rows, engine)
-        shutil.rmtree(part / "fragments")
         named = zip(mixture.parts, known_mixture.sources, strict=True)
         benchmarks = {part.source for part, source in named if source.evaluation}
-        manifest |= books(mixture, known, selection, worded, benchmarks, stated(catalog)) | {"files": files}
-        manifest["decisions"] = decided
+        manifest |= books(mixture, known, selection, worded, benchmarks, stated(catalog))
+        del known, selection, rows, jobs  # of single records nothing is asked any more, and shards take much memory
+        engine.renew()
+        manifest |= {"files": _gathered(part, worded, manifest["rows"], engine), "decisions": decided}
+        shutil.rmtree(part / "fragments")
         close(manifest)
         folder.write_manifest(part, manifest)
     return Mixed(folder=place, manifest=manifest, up_to_date=False)
@@ -254,10 +255,10 @@ def _together(pieces: Iterable[keys.Piece]) -> Iterator[list[keys.Piece]]:
         yield kept
 
 
-def _gathered(place: Path, worded: Sequence[Worded], rows: Order, engine: Engine) -> list[Manifest]:
-    """Write the mixture's shards into `place`: what its manifest says of each file."""
+def _gathered(place: Path, worded: Sequence[Worded], rows: Mapping[str, int], engine: Engine) -> list[Manifest]:
+    """Write the mixture's shards, of so many rows a split, into `place`: what its manifest says of each file."""
     files: list[Manifest] = []
-    for split, count in (("train", rows.train), ("holdout", rows.holdout)):
+    for split, count in rows.items():
         files += (
             {"path": f"{split}-{number:05d}.arrow", "rows": min(ROWS, count - number * ROWS)}
             for number in range(-(-count // ROWS))

@@ -103,10 +103,10 @@ def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -
         )
     held, drawn = np.zeros(len(keys.age), np.bool_), int(repeats.sum())
     if mixture.holdout is not None:
-        taken = places(verdict == TAKEN)
         together = pairs if mixture.dedup != "near" else None
         stands = heads(keys, accepted, together, mixture.notion, unique=mixture.dedup != "none")
-        stands = stands[np.searchsorted(accepted, taken)]
+        stands = stands[verdict[accepted] == TAKEN]
+        taken, accepted = places(verdict == TAKEN), np.empty(0, np.uint32)
         held[taken] = held_out(name, mixture.holdout, mixture.seed, keys, taken, stands)
         if (wanted := holdout_rows(mixture.holdout, len(taken))) > (rows := int(held.sum())):
             shortfalls.append(Shortfall(part=HOLDOUT, unit="rows", asked=wanted, given=rows))

@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from collectors.kernel import kernel
 from pipeline.judge.read import read_pairs
 from pipeline.judge.register import Hashes, Numbers, firsts
+from pipeline.keys import buckets
 
 
 def represented(first: Numbers, pairs: Iterable[Hashes]) -> Numbers:
@@ -29,22 +29,22 @@ def represented(first: Numbers, pairs: Iterable[Hashes]) -> Numbers:
     return heads[first]
 
 
-def mixture_clusters(keys: Hashes, ranks: npt.NDArray[np.integer], folder: Path, notion: str) -> npt.NDArray[np.int64]:
-    """For each of the rows that a mixture accepts, the number of the row that represents it; its own where none does.
+def mixture_clusters(keys: Hashes, folder: Path, notion: str) -> Numbers:
+    """For each of the rows that a mixture accepts, the one that represents it; itself where none does.
 
-    `keys` are the rows' keys of the notion (`request_key` or `row_key` of the verdicts), `ranks` any numbers, no two
-    equal, that grow in the order of preference: the mixture's parts, then `register.representative_draws` of the ids.
-    `folder` holds the pairs of the whole corpus. Only near-duplicates that both have an accepted row of their key
-    count: a mixture that takes few rows of a crowd (see `buckets.CROWD`) keeps more of them than if all of its pairs
-    were listed. A row without words represents itself. Takes 8 bytes a pair and about 50 a row. `ArtefactError` when
-    the pairs cannot be read.
+    `keys` are the rows' keys of the notion (`request_key` or `row_key` of the verdicts), the rows in the order of
+    preference: the mixture's parts, then `register.representative_draws` of the ids. What is told are places in this
+    order. `folder` holds the pairs of the whole corpus. Only near-duplicates that both have an accepted row of their
+    key count: a mixture that takes few rows of a crowd (see `buckets.CROWD`) keeps more of them than if all of its
+    pairs were listed. A row without words represents itself. Takes 8 bytes a pair and about 30 a row. `ArtefactError`
+    when the pairs cannot be read.
     """
-    order = np.argsort(ranks)
-    by_rank = keys[order]
-    first = firsts(by_rank)
-    own = np.flatnonzero((first == np.arange(len(first))) & (by_rank != 0))
-    own = own[np.argsort(by_rank[own])]
-    known = by_rank[own]
+    first = firsts(keys)
+    alone = (first == np.arange(len(first), dtype=np.uint32)) & (keys != 0)
+    own, end = np.empty(np.count_nonzero(alone), np.uint32), 0
+    for some in buckets(keys, alone):
+        own[end : (end := end + len(some))] = some[np.argsort(keys[some])]
+    known = keys[own]
     found = [np.empty(0, np.uint64)]
     for frame in read_pairs(folder, notion, ["a_key", "b_key"]):
         sides = frame["a_key"].to_numpy(), frame["b_key"].to_numpy()
@@ -53,11 +53,10 @@ def mixture_clusters(keys: Hashes, ranks: npt.NDArray[np.integer], folder: Path,
             held = (known[at[0]] == sides[0]) & (known[at[1]] == sides[1])
             one, other = (own[side[held]].astype(np.uint64) for side in at)
             found.append(np.minimum(one, other) << np.uint64(32) | np.maximum(one, other))
+    del own, known
     pairs = np.concatenate(found)
     pairs.sort()
-    result = np.empty(len(keys), np.int64)
-    result[order] = order[represented(first, [pairs])]
-    return result
+    return represented(first, [pairs])
 
 
 @kernel

@@ -18,7 +18,7 @@ from pipeline.engine import Engine
 from pipeline.folder import placing
 from pipeline.judge.signed import NOTIONS, Signed, names
 from pipeline.judge.verdict import REPRESENTATIVE
-from pipeline.keys import draws
+from pipeline.keys import buckets, draws
 
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.uint32]
@@ -102,13 +102,15 @@ def ordered(drawn: Hashes) -> Numbers:
 
 def firsts(keys: Hashes) -> Numbers:
     """For each key the number of the first that equals it; its own for a 0, which has no words to be told by."""
-    order = ordered(keys)
-    sorted_keys = keys[order]
-    opens = np.ones(len(keys), np.bool_)
-    opens[1:] = (sorted_keys[1:] != sorted_keys[:-1]) | (sorted_keys[1:] == 0)
-    starts = np.flatnonzero(opens)
     result = np.empty(len(keys), np.uint32)
-    result[order] = np.repeat(order[starts], np.diff(starts, append=len(keys)))
+    for some in buckets(keys):
+        its = keys[some]
+        order = np.argsort(its, kind="stable")
+        its, some = its[order], some[order]
+        opens = np.ones(len(its), np.bool_)
+        opens[1:] = (its[1:] != its[:-1]) | (its[1:] == 0)
+        starts = np.flatnonzero(opens)
+        result[some] = np.repeat(some[starts], np.diff(starts, append=len(some)))
     return result
 
 

@@ -91,18 +91,22 @@ def accepted(place: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([one.keys[0] for one in found]), np.concatenate([one.ids for one in found])
 
 
-def ranks(ids: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """The order of preference: parts, then the keyed hash of the id."""
-    order = np.lexsort((representative_draws(ids), parts))
-    result = np.empty(len(order), np.int64)
-    result[order] = np.arange(len(order))
+def preferred(ids: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """The rows in the order of preference: parts, then the keyed hash of the id."""
+    return np.lexsort((representative_draws(ids), parts))
+
+
+def clustered(corpus: Path, keys: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The row that represents each row."""
+    result = np.empty(len(keys), np.int64)
+    result[order] = order[mixture_clusters(keys[order], corpus / "pairs", "request")]
     return result
 
 
 def test_a_mixture_of_all_rows_has_the_clusters_of_the_corpus(corpus: Path, tmp_path: Path) -> None:
     keys, ids = accepted(corpus)
     parts = np.repeat([0, 1, 2], [6, 9, 3])
-    found = mixture_clusters(keys, ranks(ids, parts), corpus / "pairs", "request")
+    found = clustered(corpus, keys, preferred(ids, parts))
     whole = np.fromfile(corpus / "scratch" / "request-clusters.i8", np.int64)
     assert found.tolist() == np.where(whole < 0, np.arange(len(whole)), whole).tolist()
     assert len(set(found.tolist())) < len(found) - 5
@@ -116,17 +120,18 @@ def test_a_mixture_clusters_what_it_accepts(corpus: Path, data: st.DataObject) -
     keys, ids = accepted(corpus)
     chosen = np.array(data.draw(st.lists(st.integers(0, len(keys) - 1), unique=True)), np.int64)
     parts = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(chosen), max_size=len(chosen))), np.int64)
-    order = ranks(ids[chosen], parts)
-    found = mixture_clusters(keys[chosen], order, corpus / "pairs", "request")
+    order = preferred(ids[chosen], parts)
+    found = clustered(corpus, keys[chosen], order)
     near = {frozenset(pair) for pair in near_keys(corpus)}
     stands = {row: row for row in range(len(chosen))}
-    by_order = sorted(stands, key=lambda row: order[row])
+    by_order = order.tolist()
+    rank = {row: place for place, row in enumerate(by_order)}
     mine = [int(key) for key in keys[chosen]]
     firsts_of = {mine[row]: row for row in reversed(by_order) if mine[row]}
     for one in by_order:
         for other in by_order:
             first = all(firsts_of.get(mine[row]) == row for row in (one, other))
-            free = stands[one] == one and stands[other] == other and order[one] < order[other]
+            free = stands[one] == one and stands[other] == other and rank[one] < rank[other]
             if first and free and frozenset((mine[one], mine[other])) in near:
                 stands[other] = one
     expected = [stands[firsts_of.get(mine[row], row)] for row in range(len(chosen))]
@@ -140,7 +145,7 @@ def near_keys(corpus: Path) -> list[tuple[int, int]]:
 
 def test_a_mixture_without_the_pairs_is_told(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="run make judge"):
-        mixture_clusters(np.array([1], np.uint64), np.array([0]), tmp_path / "none", "row")
+        mixture_clusters(np.array([1], np.uint64), tmp_path / "none", "row")
 
 
 def test_the_first_source_is_represented_first(tmp_path: Path) -> None:
