@@ -9,16 +9,14 @@ import numpy.typing as npt
 from pipeline.keys import Keys, Numbers, buckets, by_draw, draws
 
 
-def heads(keys: Keys, accepted: Numbers, pairs: Path | None, notion: str, *, unique: bool) -> Numbers:
-    """For each of the accepted records the one that stands for it: an equal one, or a near-duplicate.
+def heads(keys: Keys, accepted: Numbers, pairs: Path, notion: str) -> Numbers:
+    """For each of the accepted records, no two of one id, the near-duplicate that stands for it; else itself.
 
-    Of equal ids, of which there are none where these are `unique`, the oldest does. Of near-duplicates, whose `pairs`
-    are in this folder, the first by part, then by a keyed hash of the id (see `judge.clusters`). Without `pairs`, and
-    where the keys know of none, only ids are compared. `ArtefactError` when the pairs cannot be read.
+    That is the first by part, then by a keyed hash of the id (see `judge.clusters`); the `pairs` are in this folder.
+    `ArtefactError` when they cannot be read.
     """
-    first = None if unique else _oldest(keys, accepted)
-    if pairs is None or keys.near is None or not keys.near.any():
-        return accepted if first is None else accepted[first]
+    if keys.near is None or not keys.near.any():
+        return accepted
     from pipeline.judge.clusters import mixture_clusters  # these load a compiler, and many mixtures do without
     from pipeline.judge.register import PURPOSE, SEED
 
@@ -31,7 +29,7 @@ def heads(keys: Keys, accepted: Numbers, pairs: Path | None, notion: str, *, uni
     found = mixture_clusters(keys.near[accepted[order]], pairs, notion)
     stands = np.empty(len(accepted), np.uint32)
     stands[order] = accepted[order[found]]
-    return stands if first is None else stands[first]
+    return stands
 
 
 def linked(keys: Keys, accepted: Numbers, pairs: Path | None, notion: str, *, unique: bool) -> Numbers:

@@ -18,7 +18,7 @@ from collectors.errors import CatalogError
 from collectors.mixture import Mixture, Part, Quota
 from pipeline.holdout import HOLDOUT, held_out, holdout_rows
 from pipeline.keys import DRAWN_AT_ONCE, Flags, Halves, Keys, Numbers, buckets, by_draw, draws, places
-from pipeline.near import heads
+from pipeline.near import heads, linked
 from pipeline.quota import Drawn, Pool, Shortfall, allotted, tree
 from pipeline.shards import ROWS
 
@@ -104,7 +104,7 @@ def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -
     held, drawn = np.zeros(len(keys.age), np.bool_), int(repeats.sum())
     if mixture.holdout is not None:
         together = pairs if mixture.dedup != "near" else None
-        stands = heads(keys, accepted, together, mixture.notion, unique=mixture.dedup != "none")
+        stands = linked(keys, accepted, together, mixture.notion, unique=mixture.dedup != "none")
         stands = stands[verdict[accepted] == TAKEN]
         taken, accepted = places(verdict == TAKEN), np.empty(0, np.uint32)
         held[taken] = held_out(name, mixture.holdout, mixture.seed, keys, taken, stands)
@@ -139,7 +139,7 @@ def barred(mixture: Mixture, keys: Keys, pairs: Path | None = None) -> Verdicts:
         verdict[_duplicates(keys.prompts, keys.age, (verdict == TAKEN) & known)] = REASONS.index("prompt")
     if mixture.dedup == "near" and pairs is not None:
         accepted = places(verdict == TAKEN)
-        stands = heads(keys, accepted, pairs, mixture.notion, unique=True)
+        stands = heads(keys, accepted, pairs, mixture.notion)
         verdict[accepted[stands != accepted]] = REASONS.index("near")
     return verdict
 
