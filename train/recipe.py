@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from collectors.errors import CatalogError, nearest
 from collectors.nodes import Node, parsed, read_yaml
-from train.methods.nodes import Count, Lora, Method, Positive, Share
+from templates import prompt as prompts
+from train.methods.nodes import METHODS, Count, Lora, Method, Positive, Share
 
 TINY: Final = "tiny-random-llama"
 """The base that is made on the spot: a small Llama with random weights and a tokenizer trained on the mixture."""
+
+OWN: Final = "own"
+"""The prompt format that is the base's own chat template."""
 
 
 class Tiny(Node):
@@ -90,13 +94,25 @@ class Recipe(Node):
     save_every: Count = 100
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
-    @model_validator(mode="before")
+    @field_validator("method", mode="before")
     @classmethod
-    def _named_method(cls, data: Any) -> Any:
-        # LoRA is meant where a method's settings are given without its name.
-        if isinstance(data, dict) and isinstance(data.get("method"), dict):
-            return data | {"method": {"name": "lora"} | data["method"]}
-        return data
+    def _named_method(cls, method: Any) -> Any:
+        # A name alone is the method with its defaults; LoRA is meant where settings are given without a name.
+        settings = {"name": method} if isinstance(method, str) else method
+        if not isinstance(settings, dict):
+            return settings
+        settings = {"name": "lora"} | settings
+        if settings["name"] not in METHODS:
+            raise ValueError(f"there is no method {settings['name']}; {nearest(str(settings['name']), METHODS)}")
+        return settings
+
+    @field_validator("prompt")
+    @classmethod
+    def _known_prompt(cls, prompt: str) -> str:
+        known = [OWN, *prompts.names(), *prompts.SAME]
+        if prompt not in known:
+            raise ValueError(f"there is no format {prompt}; {nearest(prompt, known)}")
+        return prompt
 
     @model_validator(mode="after")
     def _saves_where_it_logs(self) -> "Recipe":
@@ -114,7 +130,8 @@ def known() -> list[str]:
 def load(name: str, *, base: str | None = None, settings: Iterable[str] = ()) -> Recipe:
     """The recipe of that name or path, with `base` and `key=value` settings (`method.r=16`) put over it.
 
-    Values are YAML. `CatalogError` names an unknown recipe or key with what is near, and a recipe left without base.
+    Values are YAML; `method=prefix` puts a method with its defaults in the place of the recipe's. `CatalogError` names
+    an unknown recipe or key with what is near, and a recipe left without base.
     """
     path = Path(name)
     if name in known():
@@ -148,9 +165,13 @@ def _put(data: dict[str, Any], setting: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         raise CatalogError(f"--set {setting}: the value is not YAML") from None
+    if key == "method" and isinstance(value, str):
+        value = {"name": value}  # so that its settings can follow
     *outer, last = key.split(".")
     for step in outer:
-        data = data.setdefault(step, {})
+        if data.get(step) is None:
+            data[step] = {}
+        data = data[step]
         if not isinstance(data, dict):
             raise CatalogError(f"--set {setting}: {step} holds a value, not further keys")
     data[last] = value

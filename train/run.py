@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from collectors.errors import TrainingError
 from pipeline import folder
-from templates import prompt as prompts
+from templates.prompt import Prompt
 from train import launch as launching
 from train import runs, tiny
-from train.base import model, quantise
+from train.base import fetch, model, quantise
 from train.encoding import tokens
 from train.fitting import boards, checkpoints, curve, usage
 from train.fitting.fit import CHECKPOINTS, RESULT, TRAINED, Job, Result, fit
@@ -30,8 +29,8 @@ VERSION: Final = 2
 """Part of a run's fingerprint: raised when the same recipe would train otherwise."""
 
 CURVE: Final = "loss.png"
-OWN: Final = "own"
-"""The prompt format that is the base's own chat template."""
+STARTED: Final = "started.json"
+"""What a work folder is of: the run's fingerprint."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,29 +61,22 @@ def train(
     place = runs.place(out, name)
     launching.check(recipe, processes, sharding)
     boards.check(recipe)
-    base = None if recipe.base == TINY else model.located(recipe)
-    prompt = _prompt(base, recipe)
-    mark = folder.fingerprint(
-        mixture=mixed.fingerprint,
-        prompt=prompt.fingerprint,
-        base=tiny.fingerprint(mixed, recipe) if base is None else model.identity(base),
-        recipe=recipe.model_dump(exclude={"about", "base", "revision"}),
-        processes=processes,
-        sharding=sharding,
-        tokens=tokens.VERSION,
-        version=VERSION,
-    )
+    base = None if recipe.base == TINY else fetch.located(recipe)
+    prompt = model.prompt(recipe, None if base is None else model.tokenizer(base, recipe))
+    mark = _fingerprint(mixed, recipe, base, prompt, processes, sharding)
     folder.restore(place)
+    work = place.with_name(f"{name}.work")
     found = folder.manifest(place)
     if found is not None and found.get("fingerprint") == mark:
+        _clear(work, mark)
         say(f"{place}: up to date")
         return Outcome(folder=place, manifest=found, trained=False)
     began = time.monotonic()
-    work = place.with_name(f"{name}.work")
     with folder.lock(work), folder.writing(work):
         _begin(work, mark)
         encoded, origin = _encoded(out, work, mixed, prompt, base, recipe, say)
         job = Job(
+            fingerprint=mark,
             work=work,
             base=origin,
             tokens=encoded.folder,
@@ -102,33 +94,51 @@ def train(
     return Outcome(folder=place, manifest=manifest, trained=True)
 
 
-def _prompt(base: Path | None, recipe: Recipe) -> prompts.Prompt:
-    """The recipe's prompt format, or the chat template that comes with the base."""
-    if recipe.prompt != OWN:
-        return prompts.load(recipe.prompt)
-    if base is None:
-        raise TrainingError(f"recipe prompt: base {TINY} comes with no chat template; name a format, such as alpaca")
-    words = model.tokenizer(base, recipe)
-    return prompts.own(words.chat_template, bos_token=words.bos_token, eos_token=words.eos_token)
+def _fingerprint(
+    mixed: Mixture, recipe: Recipe, base: Path | None, prompt: Prompt, processes: int, sharding: Sharding
+) -> str:
+    """What decides a run: all that it is made of, and nothing of where that lies."""
+    return folder.fingerprint(
+        mixture=mixed.fingerprint,
+        prompt=prompt.fingerprint,
+        base=tiny.fingerprint(mixed, recipe) if base is None else model.identity(base),
+        recipe=recipe.model_dump(exclude={"about", "base", "revision"}),
+        processes=processes,
+        sharding=sharding,
+        tokens=tokens.VERSION,
+        version=VERSION,
+    )
+
+
+def _clear(work: Path, mark: str) -> None:
+    """Remove the work of a run of this fingerprint that was put in place and cut before it was cleared away."""
+    if work.is_dir() and _marked(work) in {mark, None}:
+        with folder.lock(work):
+            shutil.rmtree(work)
+
+
+def _marked(work: Path) -> str | None:
+    """The fingerprint of the run that a work folder is of."""
+    started = work / STARTED
+    return started.read_text(encoding="utf-8") if started.is_file() else None
 
 
 def _begin(work: Path, mark: str) -> None:
     """Keep the work of a cut run of this fingerprint, clear away that of any other."""
-    started = work / "started.json"
-    if not started.is_file() or started.read_text(encoding="utf-8") != mark:
+    if _marked(work) != mark:
         for path in work.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name != ".lock":
                 path.unlink()
-        folder.write_text(started, mark)
+        folder.write_text(work / STARTED, mark)
 
 
 def _encoded(
     out: Path,
     work: Path,
     mixed: Mixture,
-    prompt: prompts.Prompt,
+    prompt: Prompt,
     base: Path | None,
     recipe: Recipe,
     say: Callable[[str], None],
@@ -198,7 +208,7 @@ def _finish(
     }
     with folder.building(place) as part:
         shutil.copytree(job.work / TRAINED, part / job.kind)
-        text = card(place.name, recipe, mixed, encoded.manifest["parts"], held_out)
+        text = card(place.name, recipe, mixed, encoded.manifest["parts"], result.entries)
         folder.write_text(part / job.kind / "README.md", text)
         if recipe.logging != "none":
             for name in (METRICS, TIMINGS):

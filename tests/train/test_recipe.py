@@ -8,7 +8,7 @@ import pytest
 from collectors.errors import CatalogError
 from templates import prompt
 from train import recipe
-from train.methods.nodes import VIRTUAL, Lora, Method
+from train.methods.nodes import VIRTUAL, Full, Lora, Method, Prefix
 
 PAGE = Path(__file__).parents[2] / "docs" / "train.md"
 SHIPPED = [
@@ -54,6 +54,15 @@ def test_lora_takes_the_papers_settings_and_a_base_from_the_command_line() -> No
     assert (lora.method.r, lora.method.alpha, lora.method.dropout, lora.learning_rate) == (32, 16, 0.05, 1e-4)
 
 
+def test_another_method_is_named_with_its_defaults() -> None:
+    assert recipe.load("lora", base="any", settings=["method=full"]).method == Full(name="full")
+    prefix = recipe.load("lora", base="any", settings=["method=prefix", "method.tokens=5"]).method
+    assert prefix == Prefix(name="prefix", tokens=5)
+    assert recipe.load("demo", settings=["method={alpha: 8}"]).method == Lora(alpha=8)
+    held = recipe.load("llama", settings=["quantisation=null", "quantisation.bits=4"]).quantisation
+    assert held == recipe.Quantisation(bits=4)
+
+
 def test_a_recipe_may_be_a_path(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("about: mine\nbase: tiny-random-llama\ncutoff: 64\n", encoding="utf-8")
@@ -67,6 +76,10 @@ def test_a_recipe_may_be_a_path(tmp_path: Path) -> None:
         ("lora", [], "recipe lora: names no base; give a folder or a Hub id with --base (or BASE= to make)"),
         ("demo", ["lerning_rate=1"], "recipe demo: lerning_rate: unknown key; did you mean learning_rate?"),
         ("demo", ["method.rr=1"], "recipe demo: method.rr: unknown key; did you mean r?"),
+        ("demo", ["method.name=qlora"], "recipe demo: method: there is no method qlora; did you mean lora or adalora?"),
+        ("demo", ["method=4"], "recipe demo: method: Input should be a valid dictionary"),
+        ("demo", ["method.targets=q_prj"], "recipe demo: method.targets: is all-linear, auto or names of modules in"),
+        ("demo", ["prompt=alpacca"], "recipe demo: prompt: there is no format alpacca; did you mean alpaca or"),
         ("demo", ["cutoff"], "--set cutoff: write key=value, for instance learning_rate=1e-4"),
         ("demo", ["seed.x=1", "seed.x.y=2"], "--set seed.x.y=2: x holds a value, not further keys"),
         ("demo", ["cutoff=4"], "recipe demo: cutoff: Input should be greater than or equal to 16 (found 4)"),

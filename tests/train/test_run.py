@@ -26,6 +26,7 @@ from train.methods import attach as methods
 from train.methods.nodes import Lora
 from train.methods.save import save
 from train.mixture import Mixture, find
+from train.planning import plan
 from train.recipe import Recipe
 from train.tiny import HONESTY
 
@@ -145,6 +146,28 @@ def test_a_finished_run_is_up_to_date(
     again = run.train(out, mixed, small, name="straight", say=said.append)
     assert (again.trained, again.manifest, said) == (False, straight[0].manifest, [f"{again.folder}: up to date"])
     assert (again.folder / "adapter" / "adapter_model.safetensors").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("left", ["started.json", "checkpoints/checkpoint-6/trained.safetensors"])
+def test_what_a_run_cut_behind_its_end_left_is_cleared_away(
+    straight: tuple[run.Outcome, list[str]], out: Path, mixed: Mixture, small: Recipe, said: list[str], left: str
+) -> None:
+    piece = out / "runs" / "straight.work" / left
+    piece.parent.mkdir(parents=True)
+    piece.write_text(straight[0].manifest["fingerprint"], encoding="utf-8")
+    run.train(out, mixed, small, name="straight", say=said.append)
+    assert not (out / "runs" / "straight.work").exists()
+
+
+def test_what_another_recipe_began_under_a_finished_run_s_name_is_kept(
+    straight: tuple[run.Outcome, list[str]], out: Path, mixed: Mixture, small: Recipe, said: list[str]
+) -> None:
+    work = out / "runs" / "straight.work"
+    work.mkdir()
+    (work / "started.json").write_text("another", encoding="utf-8")
+    run.train(out, mixed, small, name="straight", say=said.append)
+    assert (work / "started.json").is_file()
+    shutil.rmtree(work)
 
 
 def cut_at(step: int) -> Callable[[str], None]:
@@ -291,6 +314,17 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_records(
     shard = mixed.folder / "train-00000.arrow"
     known = {one for batch in shards.batches(shard, ["id"]) for one in batch.column("id").to_pylist()}
     assert len(set(named.split(", ")) & known) == 2
+
+
+def test_the_base_made_on_the_spot_has_no_chat_template_of_its_own(
+    out: Path, mixed: Mixture, recipe_with: With, said: list[str]
+) -> None:
+    for asked in (
+        lambda: run.train(out, mixed, recipe_with(prompt="own"), name="own", say=said.append),
+        lambda: plan.plan(recipe_with(prompt="own"), mixed, out=out),
+    ):
+        with pytest.raises(TrainingError, match=r"base tiny-random-llama comes with no chat template; name a format"):
+            asked()
 
 
 def test_nothing_is_logged_but_on_the_console_where_none_is_asked(

@@ -1,13 +1,12 @@
-"""The base: a causal language model and its tokenizer, from a folder or from the Hub."""
+"""The base: a causal language model, its tokenizer and how it is talked to, read from its folder."""
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
@@ -19,15 +18,14 @@ from transformers import (
 )
 from transformers.utils import is_flash_attn_2_available
 
-from collectors.errors import RemoteError, TrainingError, nearest
+from collectors.errors import TrainingError, nearest
+from templates import prompt as prompts
 from train.base import quantise
-from train.base.permission import CODE_FILES, permission, wants_code
+from train.base.fetch import first_line
+from train.base.permission import permission, wants_code
 from train.base.quantise import precision as precision
 from train.methods.nodes import Full
-from train.recipe import Recipe
-
-WEIGHTS: Final = ("*.safetensors", "*.bin")
-HUB_FILES: Final = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
+from train.recipe import OWN, Recipe
 
 SUPPORT: Final = {
     "sdpa": "_supports_sdpa",
@@ -35,36 +33,6 @@ SUPPORT: Final = {
     "flash_attention_2": "_supports_flash_attn",
 }
 """By which mark of its class transformers knows that an architecture has an attention; all have `eager`."""
-
-
-def located(recipe: Recipe) -> Path:
-    """The folder of the recipe's base, fetched from the Hub (or its cache) when it is no folder here.
-
-    `TrainingError` for a folder that holds no model, `RemoteError` when the Hub does not give it.
-    """
-    base = recipe.base or ""
-    place = Path(base)
-    if place.is_dir():
-        if not (place / "config.json").is_file():
-            raise TrainingError(f"base {base}: holds no config.json; name the folder of a transformers checkpoint")
-        if not any(path for pattern in WEIGHTS for path in place.glob(pattern)):
-            raise TrainingError(f"base {base}: holds no weights (*.safetensors)")
-        return place
-    if place.is_absolute() or base.startswith(".") or base.count("/") > 1:
-        raise TrainingError(f"base {base}: no such folder")
-    files = HUB_FILES if recipe.trust_remote_code is None else [*HUB_FILES, *CODE_FILES]
-    # Code that is permitted runs with the weights it came with, so they are fetched at its revision.
-    revision = recipe.revision or recipe.trust_remote_code
-    try:
-        return Path(snapshot_download(base, revision=revision, allow_patterns=files))
-    except (RepositoryNotFoundError, HFValidationError):
-        raise TrainingError(
-            f"base {base}: no folder here, and no model on the Hub that can be seen; a Hub id is owner/name"
-        ) from None
-    except LocalEntryNotFoundError:
-        raise RemoteError(f"base {base}: no such folder here, and the Hub cannot be reached to fetch it") from None
-    except (HfHubHTTPError, OSError) as error:
-        raise RemoteError(f"base {base}: the Hub does not give it: {_first_line(error)}") from None
 
 
 def identity(base: Path) -> str:
@@ -89,7 +57,7 @@ def tokenizer(base: Path, recipe: Recipe | None = None) -> PreTrainedTokenizerBa
         words = AutoTokenizer.from_pretrained(base, **allowed)
     except (OSError, ValueError, KeyError, ImportError) as error:
         wanted = None if allowed["trust_remote_code"] else wants_code(base)
-        raise TrainingError(f"base {base}: its tokenizer cannot be read: {wanted or _first_line(error)}") from None
+        raise TrainingError(f"base {base}: its tokenizer cannot be read: {wanted or first_line(error)}") from None
     if words.eos_token_id is None:
         raise TrainingError(
             f"base {base}: its tokenizer has no end token, so no answer would ever end; set eos_token in its "
@@ -98,8 +66,30 @@ def tokenizer(base: Path, recipe: Recipe | None = None) -> PreTrainedTokenizerBa
     return words
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def prompt(recipe: Recipe, words: PreTrainedTokenizerBase | None) -> prompts.Prompt:
+    """The recipe's prompt format: one of this program, or the chat template that comes with the base's tokenizer.
+
+    `TemplateError` for a format that there is not, or a chat template that cannot be used; `TrainingError` where the
+    base's is asked for and there is no tokenizer, as of the one that is made on the spot.
+    """
+    if recipe.prompt != OWN:
+        return prompts.load(recipe.prompt)
+    if words is None:
+        raise TrainingError(f"recipe prompt: base {recipe.base} comes with no chat template; name a format, as alpaca")
+    return prompts.own(words.chat_template, bos_token=words.bos_token, eos_token=words.eos_token)
+
+
+def outline(config: PreTrainedConfig, allowed: dict[str, Any], **how: Any) -> PreTrainedModel:
+    """The model of a configuration on the meta device: its modules and shapes, and no numbers.
+
+    `allowed` is what `permission` gave for its base, `how` is handed to transformers. Raises what that raises.
+    """
+    code = {name: value for name, value in allowed.items() if name != "local_files_only"}
+    with torch.device("meta"):
+        made = AutoModelForCausalLM.from_config(config, **how, **code)
+    if not isinstance(made, PreTrainedModel):
+        raise TypeError(f"from_config gave {type(made).__name__}")
+    return made
 
 
 def load(base: Path, recipe: Recipe, *, training: bool = True) -> PreTrainedModel:
@@ -131,22 +121,38 @@ def load(base: Path, recipe: Recipe, *, training: bool = True) -> PreTrainedMode
             quantization_config=how,
             device_map=None if how is None else _device(),
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # told below
             **allowed,
         )
     except torch.OutOfMemoryError:
         raise
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise TrainingError(f"base {base}: cannot be loaded: {_first_line(error)}") from None
-    if found["missing_keys"]:
-        missing = sorted(found["missing_keys"])
-        raise TrainingError(
-            f"base {base}: its weights lack {len(missing)} of the model's tensors ({missing[0]}); fetch it again"
-        )
+        raise TrainingError(f"base {base}: cannot be loaded: {first_line(error)}") from None
+    _whole(base, found)
     quantise.guard(model)
     if how is not None:
         model.requires_grad_(requires_grad=False)
     model.config.use_cache = False  # with a cache, packed sequences would see each other
     return model
+
+
+def _whole(base: Path, found: dict[str, Any]) -> None:
+    """Refuse weights that are not all there or of other shapes: transformers would draw them at random."""
+    if found["missing_keys"]:
+        missing = sorted(found["missing_keys"])
+        raise TrainingError(
+            f"base {base}: its weights lack {len(missing)} of the model's tensors ({missing[0]}); fetch it again"
+        )
+    if found["mismatched_keys"]:
+        name, held, wanted = min(found["mismatched_keys"])
+        raise TrainingError(
+            f"base {base}: its weights are not those of its config.json: {name} is {_shape(held)}, where that makes it "
+            f"{_shape(wanted)}; fetch it again"
+        )
+
+
+def _shape(sizes: Iterable[int]) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _machine(recipe: Recipe) -> None:

@@ -14,9 +14,6 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 from collectors.errors import TrainingError
 from train.recipe import Recipe
 
-CODE_FILES: Final = ["*.py"]
-"""What of a repository is fetched beside its weights where its code may run."""
-
 
 def permission(base: Path, recipe: Recipe | None) -> dict[str, Any]:
     """What `from_pretrained` is told of code that comes with the base folder `base`.

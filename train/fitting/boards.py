@@ -28,10 +28,11 @@ def check(recipe: Recipe) -> None:
 
 
 @contextmanager
-def opened(recipe: Recipe, place: Path, name: str, from_step: int) -> Iterator[list[Sink]]:
+def opened(recipe: Recipe, place: Path, fingerprint: str, from_step: int) -> Iterator[list[Sink]]:
     """What the journal hands its entries to besides: the recipe's board, writing below `place` until the block ends.
 
-    A run that goes on does so `from_step` on; what an earlier attempt showed of later steps is put aside.
+    A run that goes on does so `from_step` on, and by its `fingerprint` in the place where it was shown before. What an
+    earlier attempt showed of later steps is put aside by TensorBoard, and stands in wandb, where it comes out the same.
     """
     if recipe.logging == "tensorboard":
         from tensorboardX import SummaryWriter
@@ -40,11 +41,23 @@ def opened(recipe: Recipe, place: Path, name: str, from_step: int) -> Iterator[l
         with SummaryWriter(str(place / "tensorboard"), purge_step=purge, flush_secs=FLUSH) as writer:
             yield [lambda entry: _scalars(writer, entry)]
     elif recipe.logging == "wandb":
-        wandb: Any = importlib.import_module("wandb")
-        with wandb.init(project="suri", name=name, dir=str(place), config=recipe.model_dump()) as run:
+        with _wandb(recipe, place, fingerprint) as run:
             yield [lambda entry: run.log(dict(_figures(entry)), step=int(entry["step"]))]
     else:
         yield []
+
+
+def _wandb(recipe: Recipe, place: Path, fingerprint: str) -> Any:
+    """A run of wandb, begun or gone on with."""
+    wandb: Any = importlib.import_module("wandb")
+    same = {"id": fingerprint[:16], "resume": "allow"}
+    try:
+        return wandb.init(project="suri", name=place.stem, dir=str(place), config=recipe.model_dump(), **same)
+    except wandb.Error as error:
+        raise TrainingError(
+            f"recipe logging: wandb cannot be begun: {' '.join(str(error).split())}; set it up (wandb login, or "
+            "WANDB_MODE=offline), or log to the run's own files alone (--set logging=jsonl)"
+        ) from None
 
 
 def _scalars(writer: Any, entry: Entry) -> None:

@@ -59,6 +59,8 @@ class Result(Node):
 class Job(Node):
     """What the processes of a training have to know."""
 
+    fingerprint: str
+    """Of the run."""
     work: Path
     base: Path
     tokens: Path
@@ -108,13 +110,13 @@ def _fit(job: Job, say: Say) -> None:
     )
     words = model.tokenizer(job.base, recipe)
     words.chat_template = job.chat_template
-    adapted = _adapted(job, dealt.total)
+    adapted = _adapted(job, words, dealt.total)
     counts = methods.trainable(adapted)
     say(f"training {counts[0]:,} of {counts[1]:,} parameters")
     first = arguments.process_index == 0
     with contextlib.ExitStack() as shown:
         begun = 0 if job.checkpoint is None else int(job.checkpoint.name.rsplit("-", 1)[1])
-        sinks = shown.enter_context(boards.opened(recipe, job.work, job.work.stem, begun)) if first else []
+        sinks = shown.enter_context(boards.opened(recipe, job.work, job.fingerprint, begun)) if first else []
         journal = Journal(job.work if recipe.logging != "none" else None, dealt, say, sinks)
         bar = [shown.enter_context(Bar(dealt))] if first else []
         callbacks = [journal, AfterStep(), *bar]
@@ -131,14 +133,14 @@ def _fit(job: Job, say: Say) -> None:
     trainer.accelerator.wait_for_everyone()
 
 
-def _adapted(job: Job, steps: int) -> methods.Adapted:
+def _adapted(job: Job, words: PreTrainedTokenizerBase, steps: int) -> methods.Adapted:
     """The base, loaded, checked and made trainable."""
     recipe, name = job.recipe, job.recipe.base or ""
     methods.check(recipe.method, steps=steps, checkpointing=recipe.gradient_checkpointing)
     bare = model.load(job.base, recipe)
     if recipe.packing:
         isolation.check(bare, name, recipe.method)
-    return methods.attach(bare, recipe.method, base=name, steps=steps, seed=recipe.seed)
+    return methods.attach(bare, recipe.method, base=name, steps=steps, seed=recipe.seed, words=words)
 
 
 def _trainer(

@@ -9,8 +9,9 @@ bottleneck adapters, full training) change nothing about it; those with virtual 
 - prefix tuning: its keys and values come as a cache, and with a cache nobody looks at position ids;
 - and in all three the virtual tokens stand once, before a row's first sequence, at a distance from all the others.
 
-On tiny models with weights large enough to tell (`tests/train/test_isolation.py`) each of the three changed logits by
-as much as there is of them (p-tuning on llama by 8.3 of 6.6), with position ids, without, and with a mask alike.
+On tiny models with weights large enough to tell (`tests/train/fitting/test_isolation.py`) each of the three changed
+logits by as much as there is of them (p-tuning on llama by 8.3 of 6.6), with position ids, without, and with a mask
+alike.
 """
 
 import inspect

@@ -49,10 +49,6 @@ class Journal(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.trained = 0.0  # seconds inside steps since the last entry
         self.told = 0  # the step of that entry
 
-    def held_out(self) -> list[float]:
-        """The held-out losses so far, the one before the first step at the head."""
-        return [entry["held_out_loss"] for entry in self.entries if "held_out_loss" in entry]
-
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

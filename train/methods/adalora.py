@@ -1,7 +1,7 @@
 """AdaLoRA beyond what peft does by itself: a schedule that fits the training, its regulariser, its steps, its ranks."""
 
 from types import MethodType
-from typing import Any, Final
+from typing import Any
 
 import torch
 from peft import AdaLoraConfig, PeftModel
@@ -9,10 +9,8 @@ from peft.tuners.adalora import AdaLoraModel, RankAllocator
 from torch import Tensor
 
 from collectors.errors import TrainingError
+from train.encoding.encode import IGNORED
 from train.methods.nodes import AdaLora
-
-IGNORED: Final = -100
-"""The label of a token that is not trained."""
 
 
 def check(method: AdaLora, steps: int | None) -> None:

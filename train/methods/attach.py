@@ -3,16 +3,14 @@
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import torch
 from peft import PeftModel, PrefixTuningConfig, get_peft_model
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from collectors.errors import TrainingError
-from train.base import model as bases
 from train.methods import adalora, configs, targets, whole
 from train.methods.nodes import AdaLora, Full, Method, Prefix, Prompt
 
@@ -32,13 +30,22 @@ NARROW: Final = (torch.float16, torch.bfloat16)
 """In bfloat16 most updates would be rounded away, and gradients in float16 cannot be scaled back."""
 
 
-def attach(model: PreTrainedModel, method: Method, *, base: str, steps: int | None = None, seed: int = 0) -> Adapted:
+def attach(
+    model: PreTrainedModel,
+    method: Method,
+    *,
+    base: str,
+    steps: int | None = None,
+    seed: int = 0,
+    words: PreTrainedTokenizerBase | None = None,
+) -> Adapted:
     """The model with the method's trainable parts on it, everything else frozen; `base` is the name errors give it.
 
     First weights depend on `seed` alone (and on the base's number type, in whose precision peft draws some); torch's
     own generator is left as it was. What is trained is held in float32, whatever the base is in. `steps` is the
-    number of optimiser steps that will be taken: AdaLoRA plans by it, and without it can only be counted. A base on the
-    meta device will do to count. `TrainingError` when the base cannot take the method.
+    number of optimiser steps that will be taken: AdaLoRA plans by it, and without it can only be counted. `words` is
+    the base's tokenizer, by which trained tokens begin as those of a text. A base on the meta device will do to count.
+    `TrainingError` when the base cannot take the method.
     """
     check(method, steps=steps, checkpointing=model.is_activation_checkpointing)
     if isinstance(method, Full):
@@ -49,7 +56,7 @@ def attach(model: PreTrainedModel, method: Method, *, base: str, steps: int | No
     if not isinstance(adapted, PeftModel):
         raise TypeError(f"get_peft_model gave {type(adapted).__name__}")
     if isinstance(method, Prompt) and method.text is not None:
-        _begin_with(adapted, model, method.text, base)
+        _begin_with(adapted, model, method.text, words, base)
     return settled(adapted, ADAPTER)
 
 
@@ -83,7 +90,7 @@ def trainable(model: Adapted) -> tuple[int, int]:
     """
     if isinstance(model, PeftModel):
         trained, every = model.get_nb_trainable_parameters()
-        return int(trained), int(every) - whole.replaced(model)
+        return int(trained), int(every) - sum(parameter.numel() for parameter in whole.replaced(model))
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, taken in sizes if taken), sum(size for size, _ in sizes)
 
@@ -102,7 +109,7 @@ def _full(model: PreTrainedModel, method: Full, base: str) -> PreTrainedModel:
     if getattr(model, "is_quantized", False):
         raise TrainingError(
             f"recipe method: full training needs base {base} as it is, not quantised; set quantisation: null, or take "
-            "an adapter (method.name=lora)"
+            "an adapter (--set method=lora)"
         )
     configs.trainable_whole(model, method.only, "method.only", base)
     model.requires_grad_(not method.only)
@@ -115,12 +122,15 @@ def _full(model: PreTrainedModel, method: Full, base: str) -> PreTrainedModel:
     return model
 
 
-def _begin_with(adapted: PeftModel, model: PreTrainedModel, text: str, base: str) -> None:
+def _begin_with(
+    adapted: PeftModel, model: PreTrainedModel, text: str, words: PreTrainedTokenizerBase | None, base: str
+) -> None:
     """Let the trained embeddings begin as those of a text's tokens, over again until there are enough."""
     trained = adapted.prompt_encoder[ADAPTER].embedding.weight
     if trained.is_meta:
         return
-    words = bases.tokenizer(Path(model.name_or_path))
+    if words is None:
+        raise ValueError("attach: tokens that begin as a text's need the base's tokenizer")
     ids = words(text, add_special_tokens=False)["input_ids"]
     if not ids:
         raise TrainingError(f"recipe method.text: {text!r} is no token to base {base}; name a text or leave it out")

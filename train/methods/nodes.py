@@ -1,8 +1,8 @@
 """The methods as a recipe names them: one node a method, told apart by `name`; settings as their papers call them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from collectors.nodes import Node
 
@@ -10,7 +10,14 @@ Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-Targets = Literal["all-linear", "auto"] | list[str]
+
+def _named(targets: object) -> object:
+    if isinstance(targets, str) and targets not in {"all-linear", "auto"}:
+        raise ValueError(f"is all-linear, auto or names of modules in brackets, such as [{targets}]")
+    return targets
+
+
+Targets = Annotated[Literal["all-linear", "auto"] | list[str], BeforeValidator(_named)]
 """Which modules: every linear layer but the head, the usual ones of the architecture, or those of these names."""
 
 
@@ -124,5 +131,7 @@ class Full(Node):
 
 
 Method = Lora | AdaLora | Prefix | PTuning | Prompt | SequentialAdapter | ParallelAdapter | Full
-VIRTUAL = (Prefix, PTuning, Prompt)
+METHODS: Final = [get_args(node.model_fields["name"].annotation)[0] for node in get_args(Method)]
+"""Their names."""
+VIRTUAL: Final = (Prefix, PTuning, Prompt)
 """The methods that put tokens of their own before the input; packed sequences would share them."""

@@ -61,7 +61,7 @@ def load(model: PreTrainedModel | PeftModel, place: Path, *, trainable: bool = F
     Given a model that has adapters already, it gets one more, by the name `name`, which `set_adapter` switches to.
     `TrainingError` when the folder is not whole, or the adapter is of another base.
     """
-    settings = _settings(place)
+    settings = read_settings(place)
     settings.inference_mode = not trainable
     if trainable and settings.is_prompt_learning:
         raise TrainingError(
@@ -84,6 +84,18 @@ def load(model: PreTrainedModel | PeftModel, place: Path, *, trainable: bool = F
             adapted = PeftModelForCausalLM(model, settings, name)
     settled(adapted, name)
     expected = _weights(adapted, name)
+    _fits(weights, expected, settings, place)
+    set_peft_model_state_dict(adapted, {key: weights[key] for key in expected}, adapter_name=name)
+    if pattern:
+        settings.rank_pattern = pattern
+    for path, parameter in adapted.named_parameters():
+        if not trainable and name in path.split("."):
+            parameter.requires_grad_(False)  # peft leaves trained tokens, and what it has cast, as they were made
+    return adapted.train(trainable)
+
+
+def _fits(weights: dict[str, Tensor], expected: dict[str, Tensor], settings: PeftConfig, place: Path) -> None:
+    """Refuse weights that are not, by name and shape, those that the adapter has on this base."""
     for key, value in expected.items():
         if key not in weights:
             raise TrainingError(f"adapter {place}: is not whole, {WEIGHTS} lacks {_short(key)}; save or fetch it again")
@@ -98,13 +110,6 @@ def load(model: PreTrainedModel | PeftModel, place: Path, *, trainable: bool = F
             f"adapter {place}: is of another base ({settings.base_model_name_or_path}): it holds {_short(key)}, for "
             "which this one has no module"
         )
-    set_peft_model_state_dict(adapted, {key: weights[key] for key in expected}, adapter_name=name)
-    if pattern:
-        settings.rank_pattern = pattern
-    for path, parameter in adapted.named_parameters():
-        if not trainable and name in path.split("."):
-            parameter.requires_grad_(False)  # peft leaves trained tokens, and what it has cast, as they were made
-    return adapted.train(trainable)
 
 
 def unmergeable(settings: PeftConfig) -> str | None:
@@ -135,8 +140,8 @@ def _save_model(model: PreTrainedModel, place: Path) -> None:
     generation.to_json_file(place / "generation_config.json")
 
 
-def _settings(place: Path) -> PeftConfig:
-    """peft's configuration of a saved adapter."""
+def read_settings(place: Path) -> PeftConfig:
+    """peft's configuration of the adapter in a folder; `TrainingError` when there is none, or it is cut short."""
     path = place / SETTINGS
     if not path.is_file():
         raise TrainingError(f"adapter {place}: holds no {SETTINGS}; name the folder `adapter` of a finished run")

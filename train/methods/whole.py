@@ -27,8 +27,8 @@ def widen(adapted: PeftModel, name: str) -> None:
             trained.register_forward_hook(partial(_narrowed, held))
 
 
-def replaced(adapted: PeftModel) -> int:
-    """How many parameters peft keeps only as they were, beside the module that is trained whole in their place."""
+def replaced(adapted: nn.Module) -> list[nn.Parameter]:
+    """The parameters that peft keeps only as they were, beside the module that is trained whole in their place."""
     originals = [wrapper.original_module for wrapper in adapted.modules() if isinstance(wrapper, ModulesToSaveWrapper)]
     inside = {id(module) for original in originals for module in original.modules()}
     # A head that is tied to a trained embedding may still use what the embedding was.
@@ -38,8 +38,8 @@ def replaced(adapted: PeftModel) -> int:
         if id(module) not in inside
         for parameter in module.parameters(recurse=False)
     }
-    kept = {id(parameter): parameter.numel() for original in originals for parameter in original.parameters()}
-    return sum(size for key, size in kept.items() if key not in used)
+    kept = {id(parameter): parameter for original in originals for parameter in original.parameters()}
+    return [parameter for key, parameter in kept.items() if key not in used]
 
 
 def _widened(module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -12,14 +12,13 @@ from transformers import PreTrainedTokenizerBase
 
 from collectors.errors import TrainingError
 from pipeline import folder
-from templates import prompt as prompts
 from train.base import model
 from train.encoding import tokens
 from train.encoding.encode import Encoder, conversation
 from train.encoding.packed import PackedRows
 from train.fitting.steps import Steps, lengths
 from train.mixture import Mixture, Row
-from train.recipe import Recipe
+from train.recipe import OWN, TINY, Recipe
 
 SAMPLE: Final = 500
 """Rows that an estimate looks at: the first ones, and a mixture's order is a draw."""
@@ -93,11 +92,12 @@ def _built(
         "beyond_cutoff": recipe.beyond_cutoff,
         "packing": recipe.packing,
         "loss_on": recipe.loss_on,
+        "version": tokens.VERSION,
     }
     if words is not None and base is not None:
         wanted["tokenizer"] = tokens.tokenizer_hash(base)
-    if words is not None or recipe.prompt != "own":
-        wanted["prompt"] = _prompt(recipe, words).fingerprint
+    if words is not None or recipe.prompt != OWN or recipe.base == TINY:
+        wanted["prompt"] = model.prompt(recipe, words).fingerprint
     found = []
     for path in sorted((out / "tokens").glob(f"{mixed.name}-*/{folder.MANIFEST}")):
         manifest = folder.manifest(path.parent) or {}
@@ -115,12 +115,6 @@ def _tokenizer(base: Path | None, recipe: Recipe) -> PreTrainedTokenizerBase | N
         return model.tokenizer(base, recipe)
     except TrainingError:
         return None  # training itself will say what is wrong with it
-
-
-def _prompt(recipe: Recipe, words: PreTrainedTokenizerBase | None) -> prompts.Prompt:
-    if recipe.prompt == "own" and words is not None:
-        return prompts.own(words.chat_template, bos_token=words.bos_token, eos_token=words.eos_token)
-    return prompts.load(recipe.prompt)
 
 
 def _estimated(recipe: Recipe, mixed: Mixture, words: PreTrainedTokenizerBase | None, processes: int) -> Course:
@@ -151,7 +145,7 @@ def _bytes(row: Row) -> int:
 
 def _encoded(recipe: Recipe, words: PreTrainedTokenizerBase, sample: list[Row]) -> NDArray[Any]:
     """The lengths of rows in tokens, those of them that can be trained on."""
-    prompt = _prompt(recipe, words)
+    prompt = model.prompt(recipe, words)
     words.chat_template = prompt.text
     encoder = Encoder(words, prompt, loss_on=recipe.loss_on, cutoff=UNLIMITED)
     return encoder.encode([conversation(row, prompt) for row in sample]).lengths

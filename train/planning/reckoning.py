@@ -32,7 +32,7 @@ class Device:
 
 @dataclass(frozen=True, kw_only=True)
 class Reckoned:
-    """A recipe on a device, by itself: parameters by part (all, trained), memory in bytes,."""
+    """A recipe on a device, by itself: parameters by part (all, trained), memory in bytes."""
 
     counts: dict[str, tuple[int, int]]
     memory: Memory

@@ -6,23 +6,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from huggingface_hub import hf_hub_download, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 from peft.utils.other import ModulesToSaveWrapper
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.quantizers.base import HfQuantizer
 from transformers.quantizers.quantizers_utils import should_convert_module
 
-from collectors.errors import RemoteError, TrainingError
+from collectors.errors import TrainingError
 from train import tiny
-from train.base.permission import CODE_FILES, permission
+from train.base import fetch, model
+from train.base.permission import permission
 from train.methods import attach as methods
+from train.methods import whole
 from train.planning.memory import packed
 from train.recipe import TINY, Quantisation, Recipe
-
-CONFIG: Final = "config.json"
 
 EMBEDDINGS, LAYERS, HEAD, REST = "embeddings", "layers", "output head", "norms and the rest"
 PARTS: Final = (EMBEDDINGS, LAYERS, HEAD, REST)
@@ -53,41 +51,15 @@ def base(recipe: Recipe) -> Base:
     """
     if recipe.base == TINY:
         return Base(config=tiny.config(recipe, recipe.tiny.vocabulary), folder=None, allowed={})
-    place = _folder(recipe)
+    place = fetch.configured(recipe)
     allowed = permission(place, recipe)
     try:
         config = AutoConfig.from_pretrained(place, **allowed)
     except (OSError, ValueError, KeyError, ImportError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TrainingError(f"base {recipe.base}: its {CONFIG} cannot be read: {said}") from None
-    return Base(config=config, folder=place, allowed=allowed)
-
-
-def _folder(recipe: Recipe) -> Path:
-    named = recipe.base or ""
-    place = Path(named)
-    if place.is_dir():
-        if not (place / CONFIG).is_file():
-            raise TrainingError(f"base {named}: holds no {CONFIG}; name the folder of a transformers checkpoint")
-        return place
-    if place.is_absolute() or named.startswith(".") or named.count("/") > 1:
-        raise TrainingError(f"base {named}: no such folder")
-    revision = recipe.revision or recipe.trust_remote_code
-    try:
-        if recipe.trust_remote_code is not None:
-            snapshot_download(named, revision=revision, allow_patterns=CODE_FILES)
-        return Path(hf_hub_download(named, CONFIG, revision=revision)).parent
-    except (RepositoryNotFoundError, HFValidationError):
         raise TrainingError(
-            f"base {named}: no folder here, and no model on the Hub that can be seen; a Hub id is owner/name"
+            f"base {recipe.base}: its {fetch.CONFIG} cannot be read: {fetch.first_line(error)}"
         ) from None
-    except LocalEntryNotFoundError:
-        raise RemoteError(
-            f"base {named}: no such folder here, its {CONFIG} is not in the Hub's cache, and the Hub cannot be reached"
-        ) from None
-    except (HfHubHTTPError, OSError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise RemoteError(f"base {named}: the Hub does not give it: {said}") from None
+    return Base(config=config, folder=place, allowed=allowed)
 
 
 class Skeleton:
@@ -118,19 +90,12 @@ class Skeleton:
 
     def _twins(self) -> set[int]:
         """The ids of parameters that only lie beside those trained in their place, which are then of their part."""
-        wrappers = [module for module in self.adapted.modules() if isinstance(module, ModulesToSaveWrapper)]
-        for wrapper in wrappers:
-            for trained in wrapper.modules_to_save.values():
-                for old, new in zip(wrapper.original_module.parameters(), trained.parameters(), strict=True):
-                    self.part[id(new)] = self.part[id(old)]
-        within = {id(one) for wrapper in wrappers for one in wrapper.original_module.modules()}
-        elsewhere = {
-            id(parameter)
-            for module in self.adapted.modules()
-            if id(module) not in within
-            for parameter in module.parameters(recurse=False)
-        }
-        return {id(one) for wrapper in wrappers for one in wrapper.original_module.parameters()} - elsewhere
+        for wrapper in self.adapted.modules():
+            if isinstance(wrapper, ModulesToSaveWrapper):
+                for trained in wrapper.modules_to_save.values():
+                    for old, new in zip(wrapper.original_module.parameters(), trained.parameters(), strict=True):
+                        self.part[id(new)] = self.part[id(old)]
+        return {id(parameter) for parameter in whole.replaced(self.adapted)}
 
     def trained(self) -> Iterator[nn.Parameter]:
         """The parameters that are trained."""
@@ -167,17 +132,12 @@ class Skeleton:
 def _bare(of: Base, recipe: Recipe, held: torch.dtype) -> PreTrainedModel:
     """The base alone. Attention that needs a package or a GPU gives way to SDPA, which has the same weights."""
     asked = None if recipe.attention == "auto" else recipe.attention
-    code = {name: value for name, value in of.allowed.items() if name != "local_files_only"}
     try:
-        with torch.device("meta"):
-            made = AutoModelForCausalLM.from_config(
-                of.config, dtype=held, attn_implementation="eager" if asked == "eager" else None, **code
-            )
+        made = model.outline(
+            of.config, of.allowed, dtype=held, attn_implementation="eager" if asked == "eager" else None
+        )
     except (OSError, ValueError, ImportError) as error:
-        said = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise TrainingError(f"base {recipe.base}: cannot be built: {said}") from None
-    if not isinstance(made, PreTrainedModel):
-        raise TypeError(f"from_config gave {type(made).__name__}")
+        raise TrainingError(f"base {recipe.base}: cannot be built: {fetch.first_line(error)}") from None
     made.config.use_cache = False
     return made
 

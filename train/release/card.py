@@ -1,6 +1,7 @@
 """The model card: what was trained, told to the Hub (YAML front matter) and to a reader (Markdown)."""
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,8 +25,11 @@ BASE: Final = '"../base"'
 """How the card of a run names the base that was made on the spot, which lies beside the adapter."""
 
 
-def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], held_out: list[float]) -> str:
-    """The text of a run's `README.md`; `parts` are the tokens folder's counts, `held_out` nats a token."""
+def card(
+    name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], entries: Sequence[Mapping[str, float]]
+) -> str:
+    """The text of a run's `README.md`; `parts` are the tokens folder's counts, `entries` the journal's, to the last."""
+    held_out = [entry["held_out_loss"] for entry in entries if "held_out_loss" in entry]
     base = f"`{_named(recipe)}`" + (" (made on the spot, weights random)" if recipe.base == TINY else "")
     base += f" at revision `{recipe.revision}`" if recipe.revision else ""
     facts = [
@@ -34,8 +38,9 @@ def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], hel
         *([("base held in", quantised(recipe.quantisation))] if recipe.quantisation else []),
         ("mixture", f"`{mixture.name}`, fingerprint `{mixture.fingerprint}`"),
         ("prompt format", f"`{recipe.prompt}`, in this tokenizer's chat template; loss on {recipe.loss_on} answers"),
-        ("rows trained on", f"{parts['train']['encoded']:,} of {parts['train']['rows']:,}"),
-        ("tokens trained on", f"{parts['train']['trained_tokens']:,} of {parts['train']['tokens']:,} an epoch"),
+        ("rows to train on", f"{parts['train']['encoded']:,} of {parts['train']['rows']:,}"),
+        ("tokens", f"{parts['train']['tokens']:,}, of which {parts['train']['trained_tokens']:,} are trained"),
+        ("trained for", f"{entries[-1]['step']:,} steps, which are {entries[-1]['epoch']:.2f} epochs of these"),
         ("optimiser", f"{recipe.optimiser}, batches of {recipe.batch} x {recipe.accumulation} a device"),
         ("learning rate", f"{recipe.learning_rate:g}, {recipe.schedule}, warm-up {recipe.warmup:g}"),
         ("seed", str(recipe.seed)),
@@ -58,18 +63,22 @@ def card(name: str, recipe: Recipe, mixture: Mixture, parts: dict[str, Any], hel
     return "\n\n".join(sections) + "\n"
 
 
-def merged(text: str, place: Path, found: str) -> str:
-    """The card of a merged model, from that of its adapter; `found` says how the two compare.
-
-    `ArtefactError` when the text, of the file `place`, is no card that was written here.
-    """
+def parted(place: Path) -> tuple[dict[str, Any], str]:
+    """The metadata and the text of an adapter's card; `ArtefactError` when the file is none that was written here."""
+    text = place.read_text(encoding="utf-8") if place.is_file() else ""
     whole = re.fullmatch(r"---\n(.*?)\n---\n(.*)", text, re.DOTALL)
     if whole is None or ADAPTER not in whole[2] or USE not in whole[2]:
         raise ArtefactError(f"{place}: is no card of an adapter; run the training again to have it written")
-    front = yaml.safe_load(whole[1]) | {"library_name": "transformers"}
+    return yaml.safe_load(whole[1]), whole[2]
+
+
+def merged(place: Path, found: str) -> str:
+    """The card of a merged model, from the card `place` of its adapter; `found` says how the two compare."""
+    facts, text = parted(place)
+    front = facts | {"library_name": "transformers"}
     if "base_model" in front:
         front["base_model_relation"] = "finetune"
-    body = whole[2].partition(USE)[0].replace(ADAPTER, f"An adapter trained by Suri, merged into its base. {found}", 1)
+    body = text.partition(USE)[0].replace(ADAPTER, f"An adapter trained by Suri, merged into its base. {found}", 1)
     return f"{_front(front)}\n{body}{USE}\n\n{_model_use()}\n"
 
 

@@ -9,13 +9,13 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 from transformers.quantizers.auto import AutoHfQuantizer
 
 from collectors.errors import TrainingError
-from train.base import quantise
+from train.base import model, quantise
 from train.base.permission import permission
 from train.methods import save
 from train.methods.attach import ADAPTER
@@ -129,9 +129,7 @@ def _shape(origin: Path, adapter: Path, recipe: Recipe, rows: int | None = None)
     config = AutoConfig.from_pretrained(origin, **allowed)
     if rows is not None:
         config.get_text_config().vocab_size = rows
-    code = {name: value for name, value in allowed.items() if name != "local_files_only"}
-    with torch.device("meta"):
-        shape = AutoModelForCausalLM.from_config(config, **code)
+    shape = model.outline(config, allowed)
     shape.tie_weights()
     embedding = shape.get_input_embeddings()
     have = int(embedding.weight.shape[0])
@@ -157,10 +155,7 @@ def _quantised(origin: Path, recipe: Recipe) -> set[str]:
     if how is None:
         return set()
     allowed = permission(origin, recipe)
-    config = AutoConfig.from_pretrained(origin, **allowed)
-    code = {name: value for name, value in allowed.items() if name != "local_files_only"}
-    with torch.device("meta"):
-        shape = AutoModelForCausalLM.from_config(config, **code)
+    shape = model.outline(AutoConfig.from_pretrained(origin, **allowed), allowed)
     AutoHfQuantizer.from_config(how, pre_quantized=False).preprocess_model(model=shape, device_map={"": "cpu"})
     return {f"{path}.weight" for path, module in shape.named_modules() if quantise.is_quantised(module)}
 

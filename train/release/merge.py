@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from peft import PeftConfig
 from safetensors import SafetensorError
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from collectors.errors import ArtefactError, TrainingError
+from collectors.errors import ArtefactError, SuriError, TrainingError
 from pipeline import folder
 from pipeline.tree import without_paths
-from train.base import model, quantise
+from train.base import fetch, model, quantise
 from train.fitting import checkpoints
 from train.methods import save
 from train.methods.nodes import Full
@@ -53,17 +52,19 @@ def merge(
     found = finished(run)
     _mergeable(found)
     recipe = found.recipe if base is None else found.recipe.model_copy(update={"base": base, "revision": None})
-    origin = found.place / "base" if recipe.base == TINY else model.located(recipe)
+    origin = found.place / "base" if recipe.base == TINY else fetch.located(recipe)
     known = model.identity(origin)
     _same(found, origin, known)
+    card.parted(found.trained / CARD)  # before all the work, which would be in vain without it
+    batch = agreement.prompts(model.tokenizer(found.trained, recipe))
     mark = folder.fingerprint(version=VERSION, run=found.manifest["fingerprint"], base=known, precision=precision)
     if _standing(to) == mark:
         say(f"{to}: up to date")
         return
     with checkpoints.writing(to), folder.building(to) as part:
         try:
-            done = _filled(part, found, recipe, origin, precision, say)
-        except (TrainingError, SafetensorError, OSError):
+            done = _filled(part, found, recipe, origin, precision, batch, say)
+        except (SuriError, SafetensorError, OSError):
             shutil.rmtree(part)  # it may be large, and no later run goes on with it
             raise
         told = {"run": found.place.name, "fingerprint": found.manifest["fingerprint"], "agreement": asdict(done)}
@@ -80,21 +81,29 @@ def _mergeable(run: Run) -> None:
             f"run {run.place.name}: method full trained the base itself, so there is nothing to merge; {run.trained} "
             "is the model"
         )
-    why = save.unmergeable(PeftConfig.from_pretrained(str(run.trained)))
+    why = save.unmergeable(save.read_settings(run.trained))
     if why is not None:
         raise TrainingError(f"run {run.place.name}: method {name}: {why}")
 
 
 def _same(run: Run, origin: Path, identity: str) -> None:
     """Refuse another base than the one that was trained on, where the run tells which that was."""
-    config = json.loads((origin / "config.json").read_text(encoding="utf-8"))
-    if "quantization_config" in config:
-        raise TrainingError(f"base {origin}: is stored quantised; name the one it was made from with --base")
     if run.manifest.get("base_identity", identity) != identity:
         raise TrainingError(
             f"base {origin}: is not {run.manifest.get('base')} as run {run.place.name} was trained on it; name that "
             "one with --base"
         )
+    if "quantization_config" in _config(origin):
+        raise TrainingError(f"base {origin}: is stored quantised; name the one it was made from with --base")
+
+
+def _config(origin: Path) -> dict[str, Any]:
+    """The base's own configuration, as it stands in its folder."""
+    try:
+        found: dict[str, Any] = json.loads((origin / fetch.CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise TrainingError(f"base {origin}: its {fetch.CONFIG} is missing or cut short; fetch it again") from None
+    return found
 
 
 def _standing(to: Path) -> str | None:
@@ -108,7 +117,13 @@ def _standing(to: Path) -> str | None:
 
 
 def _filled(
-    part: Path, run: Run, recipe: Recipe, origin: Path, precision: Type | None, say: Say
+    part: Path,
+    run: Run,
+    recipe: Recipe,
+    origin: Path,
+    precision: Type | None,
+    batch: dict[str, Tensor],
+    say: Say,
 ) -> agreement.Agreement:
     """Write everything but the manifest to the folder `part`; how the merged model compares."""
     folded = Folded(origin, run.trained, recipe, held=_held(run))
@@ -127,7 +142,7 @@ def _filled(
     most = max(sizes, key=lambda one: sizes[one])
     written = _written(torch.empty(0, dtype=most), precision)
     _beside(part, run, origin, folded, written)
-    done = _compared(part, run, recipe, origin, folded, held=most, written=written)
+    done = _compared(part, run, recipe, origin, folded, batch, held=most, written=written)
     say(done.told())
     if not done.holds:
         way = "; merge with --precision fp32" if written != torch.float32 else ""
@@ -136,9 +151,7 @@ def _filled(
             f"of their spread, allowed are {done.allowed:g} and half of the adapter's effect ({done.effect:.1e}){way}, "
             "or serve the adapter beside its base"
         )
-    place = run.trained / CARD
-    text = place.read_text(encoding="utf-8") if place.is_file() else ""
-    folder.write_text(part / CARD, card.merged(text, place, done.told()))
+    folder.write_text(part / CARD, card.merged(run.trained / CARD, done.told()))
     return done
 
 
@@ -164,13 +177,13 @@ def _narrowed(value: Tensor, dtype: torch.dtype, name: str) -> Tensor:
 
 def _beside(part: Path, run: Run, origin: Path, folded: Folded, written: torch.dtype) -> None:
     """Write what stands beside the weights: the configurations, the tokenizer with its template, the base's code."""
-    config = json.loads((origin / "config.json").read_text(encoding="utf-8"))
+    config = _config(origin)
     config["torch_dtype" if "torch_dtype" in config else "dtype"] = str(written).removeprefix("torch.")
     text = config.get("text_config", config)
     text["vocab_size"] = folded.rows
     if folded.untied:
         config["tie_word_embeddings"] = text["tie_word_embeddings"] = False
-    folder.write_text(part / "config.json", json.dumps(config, ensure_ascii=False, indent=2) + "\n")
+    folder.write_text(part / fetch.CONFIG, json.dumps(config, ensure_ascii=False, indent=2) + "\n")
     for path in _copied(run, origin, code="auto_map" in config):
         shutil.copyfile(path, part / path.name)
 
@@ -190,12 +203,12 @@ def _compared(
     recipe: Recipe,
     origin: Path,
     folded: Folded,
+    batch: dict[str, Tensor],
     *,
     held: torch.dtype,
     written: torch.dtype,
 ) -> agreement.Agreement:
     """The merged model beside base and adapter, which is loaded as it was for the training; one after the other."""
-    batch = agreement.prompts(model.tokenizer(run.trained, recipe))
     merged = agreement.logits(_loaded(part, recipe, written, quantised=False), batch)
     bare = _loaded(origin, recipe, _held(run) if recipe.quantisation else held, quantised=True)
     if bare.get_input_embeddings().weight.shape[0] != folded.rows:

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase, dynamic_module_utils
 
 from collectors.errors import RemoteError, TrainingError
-from train import tiny
-from train.base import model
+from train import run, tiny
+from train.base import fetch, model
 from train.methods import attach as methods
 from train.methods.nodes import Lora
 from train.mixture import Mixture
@@ -64,17 +64,17 @@ def test_modules_that_are_not_there_are_told(tiny_base: Path, recipe_with: With,
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path, recipe_with: With, tiny_base: Path) -> None:
     with pytest.raises(TrainingError, match=r"no such folder"):
-        model.located(recipe_with(base=str(tmp_path / "none")))
+        fetch.located(recipe_with(base=str(tmp_path / "none")))
     with pytest.raises(TrainingError, match=r"holds no config.json"):
-        model.located(recipe_with(base=str(tmp_path)))
+        fetch.located(recipe_with(base=str(tmp_path)))
     shutil.copy(tiny_base / "config.json", tmp_path)
     with pytest.raises(TrainingError, match=r"holds no weights"):
-        model.located(recipe_with(base=str(tmp_path)))
+        fetch.located(recipe_with(base=str(tmp_path)))
 
 
 def test_a_hub_id_that_cannot_be_fetched_is_told(recipe_with: With) -> None:
     with pytest.raises(RemoteError, match=r"base acme/llama: no such folder here, and the Hub cannot be reached"):
-        model.located(recipe_with(base="acme/llama"))
+        fetch.located(recipe_with(base="acme/llama"))
 
 
 def test_a_folder_without_a_tokenizer_is_told(tmp_path: Path, tiny_base: Path) -> None:
@@ -153,10 +153,13 @@ def test_missing_weights_are_told_and_not_drawn(tmp_path: Path, tiny_base: Path,
 def test_weights_of_another_shape_are_told(tmp_path: Path, tiny_base: Path, recipe_with: With) -> None:
     shutil.copytree(tiny_base, tmp_path / "other")
     config = json.loads((tiny_base / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "other" / "config.json").write_text(json.dumps(config | {"hidden_size": 64}), encoding="utf-8")
-    with pytest.raises(TrainingError, match=r"base .*: cannot be loaded: ") as caught:
+    (tmp_path / "other" / "config.json").write_text(json.dumps(config | {"intermediate_size": 64}), encoding="utf-8")
+    with pytest.raises(TrainingError) as caught:
         model.load(tmp_path / "other", recipe_with())
-    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).endswith(
+        "its weights are not those of its config.json: model.layers.0.mlp.down_proj.weight is 32 x 128, where that "
+        "makes it 32 x 64; fetch it again"
+    )
 
 
 def test_more_tokens_than_embeddings_are_told(tmp_path: Path, tiny_base: Path, recipe_with: With) -> None:
@@ -236,6 +239,14 @@ def test_with_its_revision_named_it_runs(odd: Path, recipe_with: With) -> None:
     assert model.tokenizer(odd, recipe).eos_token == "</s>"
 
 
+def test_its_tokenizer_is_read_by_that_permission_everywhere(
+    odd: Path, out: Path, mixed: Mixture, recipe_with: With, said: list[str]
+) -> None:
+    method = {"name": "prompt", "tokens": 3, "text": "Say hi."}
+    recipe = recipe_with(base=str(odd), trust_remote_code=REVISION, method=method, packing=False, steps=1)
+    assert run.train(out, mixed, recipe, name="odd", say=said.append).trained
+
+
 def test_code_of_another_revision_than_the_one_fetched_does_not_run(odd: Path, recipe_with: With) -> None:
     fetched = odd.rename(odd.with_name("f" * 40))
     with pytest.raises(TrainingError, match=r"is of revision f{40}, trust_remote_code permits the code of 0123456789"):
@@ -260,16 +271,49 @@ def test_a_tokenizer_that_needs_its_code_says_so(tmp_path: Path, tiny_base: Path
         model.tokenizer(tmp_path / "odd")
 
 
-def test_a_base_on_the_hub_is_fetched_with_its_code_at_the_revision_that_is_trusted(
-    hub: Hub, odd: Path, tmp_path: Path, recipe_with: With, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As in a process that was started with HF_ENDPOINT and HF_HOME.
+@pytest.fixture
+def shelf(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The Hub, as a process sees it that was started with HF_ENDPOINT and HF_HOME."""
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return hub
+
+
+def test_a_base_on_the_hub_is_fetched_with_its_code_at_the_revision_that_is_trusted(
+    shelf: Hub, odd: Path, recipe_with: With
+) -> None:
     files = {path.name: path.read_bytes() for path in odd.iterdir()}
-    revision = hub.add("acme/odd", files, kind="model").head
-    place = model.located(recipe_with(base="acme/odd", trust_remote_code=revision))
+    revision = shelf.add("acme/odd", files, kind="model").head
+    place = fetch.located(recipe_with(base="acme/odd", trust_remote_code=revision))
     assert (place.name, (place / "modeling_odd.py").is_file()) == (revision, True)
     assert type(model.load(place, recipe_with(trust_remote_code=revision))).__name__ == "OddForCausalLM"
+
+
+def named(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir())
+
+
+def test_of_a_base_on_the_hub_nothing_is_fetched_twice(shelf: Hub, recipe_with: With) -> None:
+    files = dict.fromkeys(("config.json", "tokenizer.json", "model.safetensors"), b"{}")
+    others = ("pytorch_model.bin", "consolidated.safetensors", "original/model.safetensors", "run.py", "README.md")
+    shelf.add("acme/llama", {**files, **dict.fromkeys(others, b"{}")}, kind="model")
+    assert named(fetch.configured(recipe_with(base="acme/llama"))) == ["config.json"]
+    assert named(fetch.located(recipe_with(base="acme/llama"))) == sorted(files)
+
+
+def test_of_a_base_in_pickles_alone_those_are_fetched(shelf: Hub, recipe_with: With) -> None:
+    files = dict.fromkeys(("config.json", "pytorch_model-00001-of-00001.bin"), b"{}")
+    shelf.add("acme/bloom", files, kind="model")
+    assert named(fetch.located(recipe_with(base="acme/bloom"))) == sorted(files)
+
+
+def test_a_base_on_the_hub_without_weights_or_behind_terms_is_told(shelf: Hub, recipe_with: With) -> None:
+    shelf.add("acme/empty", {"config.json": b"{}"}, kind="model")
+    with pytest.raises(TrainingError, match=r"base acme/empty: holds no weights .*, neither on the Hub nor"):
+        fetch.located(recipe_with(base="acme/empty"))
+    shelf.fail("GET", "/revision/", status=403, headers={"X-Error-Code": "GatedRepo"}, times=2)
+    for asked in (fetch.located, fetch.configured):
+        with pytest.raises(RemoteError, match=r"gives it to those alone who accepted its terms; .* set HF_TOKEN"):
+            asked(recipe_with(base="acme/gated"))

@@ -1,8 +1,11 @@
 """Where a training's figures go besides its own files."""
 
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,51 @@ def test_tensorboard_gets_every_figure(recipe_with: With, tmp_path: Path) -> Non
 def test_others_have_no_board(recipe_with: With, tmp_path: Path, logging: str) -> None:
     with opened(recipe_with(logging=logging), tmp_path, "run", 0) as sinks:
         assert sinks == []
+
+
+class Wandb(ModuleType):
+    """A double of wandb: what it was begun with, and what was logged."""
+
+    class Error(Exception):
+        pass
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.begun: dict[str, Any] = {}
+        self.logged: list[tuple[int, dict[str, float]]] = []
+        self.refused = False
+
+    def init(self, **settings: Any) -> "Wandb":
+        if self.refused:
+            raise self.Error("api_key not\nconfigured")
+        self.begun = settings
+        return self
+
+    def __enter__(self) -> "Wandb":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def log(self, figures: dict[str, float], *, step: int) -> None:
+        self.logged.append((step, figures))
+
+
+def test_wandb_gets_every_figure_in_one_run_that_goes_on(
+    recipe_with: With, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = Wandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    recipe = recipe_with(logging="wandb")
+    with opened(recipe, tmp_path / "mine.work", "0123456789abcdef0123", 0) as (sink,):
+        sink({"step": 3, "loss": 4.5, "tokens": 270})
+    assert wandb.logged == [(3, {"loss": 4.5, "tokens": 270})]
+    asked = {key: wandb.begun[key] for key in ("name", "id", "resume")}
+    assert asked == {"name": "mine", "id": "0123456789abcdef", "resume": "allow"}
+    assert wandb.begun["config"] == recipe.model_dump()
+    wandb.refused = True
+    with (
+        pytest.raises(TrainingError, match=r"wandb cannot be begun: api_key not configured; set it up"),
+        opened(recipe, tmp_path, "0" * 64, 0),
+    ):
+        pass

@@ -9,7 +9,7 @@ from little import KINDS, base, batch
 from peft import PeftModel
 from safetensors import safe_open
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from collectors.errors import TrainingError
 from train.methods import attach as methods
@@ -227,15 +227,15 @@ def test_a_checkpoint_that_is_damaged_or_of_another_method_is_told(tmp_path: Pat
         progress.take_up(adapted, tmp_path)
 
 
-def test_a_prompt_begins_as_the_words_of_its_text(tiny_base: Path) -> None:
-    words = methods.bases.tokenizer(tiny_base)
+def test_a_prompt_begins_as_the_words_of_its_text(words: PreTrainedTokenizerBase) -> None:
     ids = words("Say hi.", add_special_tokens=False)["input_ids"]
-    model = methods.bases.AutoModelForCausalLM.from_pretrained(tiny_base)
-    adapted = attached(model, Prompt(name="prompt", tokens=len(ids) + 2, text="Say hi."))
+    model = base(vocab_size=len(words))
+    method = Prompt(name="prompt", tokens=len(ids) + 2, text="Say hi.")
+    adapted = attach(model, method, base="tiny", words=words)
     expected = model.get_input_embeddings().weight[torch.tensor([*ids, *ids[:2]])]
     assert torch.equal(adapted.prompt_encoder["default"].embedding.weight, expected)
     with pytest.raises(TrainingError, match=r"method.text: '' is no token to base tiny"):
-        attached(methods.bases.AutoModelForCausalLM.from_pretrained(tiny_base), Prompt(name="prompt", text=""))
+        attach(base(vocab_size=len(words)), Prompt(name="prompt", text=""), base="tiny", words=words)
 
 
 def test_prefix_tuning_refuses_gradient_checkpointing_whenever_it_is_switched_on() -> None:

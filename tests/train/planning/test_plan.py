@@ -393,7 +393,7 @@ def test_advice_without_a_size_lists_the_ways(shapes: Path, recipe_with: With) -
         (
             {"base": "acme/llama"},
             RemoteError,
-            "base acme/llama: no such folder here, its config.json is not in the Hub's",
+            "base acme/llama: no such folder here, and the Hub cannot be reached to fetch it",
         ),
         ({"method": {"targets": ["q_prj"]}}, TrainingError, "recipe method.targets: q_prj matches no module of base"),
         ({"method": {"name": "prompt"}}, TrainingError, "method prompt: cannot be packed"),

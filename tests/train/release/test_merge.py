@@ -392,6 +392,33 @@ def test_a_base_cut_short_is_told_and_nothing_stays(
     assert not list(tmp_path.glob("merged*"))
 
 
+@pytest.mark.parametrize(
+    ("name", "left", "message"),
+    [
+        ("adapter/adapter_config.json", 60, r"adapter_config.json is cut short or no adapter's; save or fetch it"),
+        ("adapter/adapter_config.json", 0, r"holds no adapter_config.json"),
+        ("adapter/adapter_model.safetensors", 900, r"adapter_model.safetensors is cut short or damaged"),
+        ("adapter/tokenizer.json", 0, r"its tokenizer cannot be read"),
+        ("adapter/README.md", 0, r"README.md: is no card of an adapter; run the training again to have it written"),
+        ("base/config.json", 40, r"its config.json is missing or cut short; fetch it again"),
+    ],
+)
+def test_a_piece_cut_short_or_gone_is_told_and_nothing_stays(
+    mixed: Mixture, tiny_base: Path, tmp_path: Path, recipe_with: With, name: str, left: int, message: str
+) -> None:
+    run = finished(tmp_path, mixed, "run", tiny_base, recipe_with(method=LORA))
+    shutil.copytree(tiny_base, run / "base")
+    piece = run / name
+    held = piece.read_bytes()
+    piece.unlink()
+    if left:
+        piece.write_bytes(held[:left])
+    with pytest.raises((TrainingError, ArtefactError), match=message) as caught:
+        merge.merge(run, tmp_path / "merged", base=str(run / "base"))
+    assert "\n" not in str(caught.value).strip()
+    assert not list(tmp_path.glob("merged*"))
+
+
 def test_a_full_disk_leaves_the_folder_as_it_was(
     mixed: Mixture, tiny_base: Path, tmp_path: Path, recipe_with: With
 ) -> None:

@@ -229,7 +229,15 @@ def test_a_card_tells_base_mixture_licences_method_and_measures(
     assert facts["library_name"] == ("transformers" if whole else "peft")
     assert (facts["license"], facts["license_name"], facts["language"]) == ("other", "mixed", ["en", "zh"])
     assert method["name"] in facts["tags"]
-    for said in ("`tiny`", mixed.fingerprint, words, "CC-BY-NC-4.0", "Apache-2.0", "4.2000 nats a token"):
+    for said in (
+        "`tiny`",
+        mixed.fingerprint,
+        words,
+        "CC-BY-NC-4.0",
+        "Apache-2.0",
+        "4.2000 nats a token",
+        "6 steps, which are 1.50",
+    ):
         assert said in text, said
     assert ("4 bits, nf4 with quantised scales" in text) == ("quantisation" in settings)
     assert ("PeftModel" in text) != whole
@@ -239,7 +247,7 @@ def test_a_card_tells_base_mixture_licences_method_and_measures(
 def test_a_base_on_the_hub_is_linked_at_its_revision(mixed: Mixture, recipe_with: With) -> None:
     code = "0123456789abcdef0123456789abcdef01234567"
     recipe = recipe_with(base="acme/llama", revision="main", trust_remote_code=code)
-    text = card("words", recipe, mixed, {"train": COUNTS, "holdout": COUNTS}, [])
+    text = card("words", recipe, mixed, {"train": COUNTS, "holdout": COUNTS}, [{"step": 6, "loss": 1.0, "epoch": 1.5}])
     facts = yaml.safe_load(text.split("---\n")[1])
     assert (facts["base_model"], facts["base_model_relation"]) == ("acme/llama", "adapter")
     asked = f'from_pretrained("acme/llama", revision="main", trust_remote_code=True, code_revision="{code}")'
