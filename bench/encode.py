@@ -62,7 +62,8 @@ class Timed:
 SURI: Final = """
 from pathlib import Path
 from templates.prompt import load
-from train import model, tokens
+from train.base import model
+from train.encoding import tokens
 from train.mixture import find
 from train.recipe import Recipe
 if __name__ == "__main__":
@@ -331,7 +332,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--peers-python", nargs="+", default=[sys.executable], help="Pythons; the first that has a peer"
+        "--peers-python", nargs="+", action="extend", help="Pythons, this one without it; the first that has a peer"
     )
     parser.add_argument("--rows-from", type=Path, default=ROOT.parent / "shared/raw")
     given = parser.parse_args()
@@ -347,7 +348,7 @@ def main() -> None:
                 if number and not runs[name]:
                     continue
                 own = name in {"suri", "datasets.map"}
-                for python in [sys.executable] if own else given.peers_python:
+                for python in [sys.executable] if own else given.peers_python or [sys.executable]:
                     if (found := timed(python, script, place, data, base, given.workers)) is not None:
                         runs[name].append(found)
                         break

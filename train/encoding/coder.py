@@ -6,11 +6,11 @@ from typing import Final, NamedTuple
 
 from tokenizers import Tokenizer, models
 
-UNWRITABLE: Final = -1
-"""In place of the ids of a text that the tokenizer cannot write."""
+from train.encoding.coded import WIDTH, Piece, piece
+from train.encoding.words import WORDS, Words, encoded, parts_at_blanks
 
-WORDS: Final = 200_000
-"""Words whose ids are kept, well below 100 MB of them."""
+UNWRITABLE: Final = piece([-1])
+"""In place of the ids of a text that the tokenizer cannot write."""
 
 PROBES: Final = ("x", "X", "1", ".", " x", "\n", "你", "🦊")
 NEUTRAL: Final = ("\ue000", "\n", "\t", "|", "¶")
@@ -26,7 +26,7 @@ class Behind(IntEnum):
 
 
 Text = tuple[str, Behind]
-Plain = Callable[[list[str]], list[list[int]]]
+Plain = Callable[[list[str]], list[Piece]]
 """Texts to ids as a tokenizer encodes them when each is a whole text; special tokens come only from the text."""
 
 
@@ -34,7 +34,7 @@ class Anchor(NamedTuple):
     """What a piece is encoded behind, and its ids, which are taken off again; empty where a piece needs none."""
 
     text: str = ""
-    ids: tuple[int, ...] = ()
+    ids: Piece = b""
 
 
 class Coder:
@@ -43,9 +43,10 @@ class Coder:
     def __init__(self, backend: Tokenizer, special: str | None) -> None:
         backend.no_truncation()
         backend.no_padding()
-        if isinstance(backend.model, models.BPE | models.Unigram):
-            # Words are looked up before they are cut. Once there are so many, no other is taken in: the few that fit
-            # without this are soon the long runs of letters that Chinese has between two marks, and met no more.
+        self.words = Words(backend) if parts_at_blanks(backend) else None
+        if self.words is None and isinstance(backend.model, models.BPE | models.Unigram):
+            # It keeps words of its own, which are looked up before they are cut, but too few: those that fit are soon
+            # the long runs of letters that Chinese has between two marks, and met no more.
             backend.model._resize_cache(WORDS)
         self.backend, self.special = backend, special
         self.anchors = anchors(self.plain, special)
@@ -53,11 +54,11 @@ class Coder:
     def __reduce__(self) -> tuple[type["Coder"], tuple[Tokenizer, str | None]]:
         return Coder, (self.backend, self.special)  # a backend does not take its words along
 
-    def plain(self, texts: list[str]) -> list[list[int]]:
+    def plain(self, texts: list[str]) -> list[Piece]:
         """The ids of whole texts."""
-        return encoded(self.backend, texts)
+        return encoded(self.backend, texts) if self.words is None else self.words.ids(texts)
 
-    def ids(self, texts: Sequence[Text]) -> list[list[int]]:
+    def ids(self, texts: Sequence[Text]) -> list[Piece]:
         """The ids of each piece."""
         return anchored(self.plain, self.anchors, texts)
 
@@ -72,22 +73,21 @@ class Coder:
 class SlowCoder:
     """Encodes with a tokenizer that has no backend of tokenizers."""
 
-    def __init__(self, plain: Plain, special: str | None) -> None:
-        self.plain = plain
-        self.anchors = anchors(plain, special)
+    def __init__(self, listed: Callable[[list[str]], list[list[int]]], special: str | None) -> None:
+        self.listed = listed
+        self.anchors = anchors(self.plain, special)
 
-    def ids(self, texts: Sequence[Text]) -> list[list[int]]:
+    def plain(self, texts: list[str]) -> list[Piece]:
+        """The ids of whole texts."""
+        return [piece(ids) for ids in self.listed(texts)]
+
+    def ids(self, texts: Sequence[Text]) -> list[Piece]:
         """The ids of each piece."""
         return anchored(self.plain, self.anchors, texts) if texts else []
 
     def barrier(self, token: str) -> bool:
         """Not known."""
         return False
-
-
-def encoded(backend: Tokenizer, texts: list[str]) -> list[list[int]]:
-    """The ids of whole texts."""
-    return [one.ids for one in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def anchors(plain: Plain, special: str | None) -> list[Anchor]:
@@ -101,9 +101,9 @@ def anchors(plain: Plain, special: str | None) -> list[Anchor]:
     after_token = Anchor()
     if special is not None:
         before, behind = plain([special, f"{special}x"])
-        if len(before) == 1 and behind[:1] == before and behind[1:] != alone:
-            after_token = Anchor(special, tuple(before))
-            if behind[1:] == behind_text:
+        if len(before) == WIDTH and behind.startswith(before) and behind[WIDTH:] != alone:
+            after_token = Anchor(special, before)
+            if behind[WIDTH:] == behind_text:
                 after_text = after_token
     return [Anchor(), after_token, after_text]
 
@@ -112,18 +112,18 @@ def _neutral(plain: Plain, text: str) -> Anchor | None:
     """The anchor of this text, if whatever follows has ids of its own."""
     (ids,) = plain([text])
     for probed in plain([text + probe for probe in PROBES]):
-        if len(probed) <= len(ids) or probed[: len(ids)] != ids:
+        if len(probed) <= len(ids) or not probed.startswith(ids):
             return None
-    return Anchor(text, tuple(ids))
+    return Anchor(text, ids)
 
 
-def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[list[int]]:
-    """The ids of each piece, none of an empty one; `[UNWRITABLE]` for one that joins what it is encoded behind."""
+def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[Piece]:
+    """The ids of each piece, none of an empty one; `UNWRITABLE` for one that joins what it is encoded behind."""
     found = iter(plain([anchors[behind].text + text for text, behind in texts if text]))
     if not any(anchor.text for anchor in anchors):
-        return [next(found) if text else [] for text, _ in texts]
-    cut: list[list[int]] = []
+        return [next(found) if text else b"" for text, _ in texts]
+    cut: list[Piece] = []
     for text, behind in texts:
-        ids, before = next(found) if text else [], anchors[behind].ids if text else ()
-        cut.append(ids[len(before) :] if tuple(ids[: len(before)]) == before else [UNWRITABLE])
+        ids, before = next(found) if text else b"", anchors[behind].ids if text else b""
+        cut.append(ids.removeprefix(before) if ids.startswith(before) else UNWRITABLE)
     return cut

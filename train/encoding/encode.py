@@ -1,7 +1,7 @@
 """Conversations to ids and labels, none longer than the cutoff, every row accounted for.
 
-`train/writer.py` writes a conversation; what is done here is what becomes of those that are too long, that have nothing
-to train, or that the tokenizer cannot write.
+A conversation is written in `train/encoding/writer.py`; what is done here is what becomes of those that are too long,
+that have nothing to train, or that the tokenizer cannot write.
 """
 
 from collections import Counter

@@ -1,6 +1,6 @@
 """Packing: which sequences share a training row, by best fit over the whole mixture.
 
-A packed row holds whole sequences only; what keeps them from seeing each other is said in `train/feed.py`.
+A packed row holds whole sequences only; what keeps them from seeing each other is said in `train/fitting/feed.py`.
 """
 
 from typing import Any, NamedTuple

@@ -26,7 +26,7 @@ from train.encoding.coded import Flags, Ids
 from train.encoding.encode import IGNORED, Encoder, conversation
 from train.mixture import Stretch, read
 
-ROWS: Final = 8192
+ROWS: Final = 4096
 """Rows of a piece at most."""
 
 ENCODER: Final = "encoder.pickle"

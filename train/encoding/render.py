@@ -1,8 +1,8 @@
 """Conversations in their prompt format, cut at what the assistant writes.
 
 transformers renders, as `apply_chat_template` does when serving. Formats that only pass texts on are rendered once for
-each shape of conversation, with marks for the texts, and the texts are put where the marks are: `train/transparent.py`
-says when that is the same, and a test compares the two.
+each shape of conversation, with marks for the texts, and the texts are put where the marks are: when that is the same
+is said in `train/encoding/transparent.py`, and a test compares the two.
 """
 
 import re

@@ -7,8 +7,10 @@ from typing import Final
 
 from tokenizers import AddedToken, Tokenizer
 
-from train.encoding.coder import UNWRITABLE, Anchor, Coder, Text, anchored, encoded
+from train.encoding.coded import Piece, flat, piece
+from train.encoding.coder import UNWRITABLE, Anchor, Coder, Text, anchored
 from train.encoding.render import Conversation
+from train.encoding.words import encoded
 
 SPELT, MEANT = 0xF0000, 0x100000
 """Characters from here on, of Unicode's private use planes, stand for special tokens: as mere text, and as such."""
@@ -52,23 +54,24 @@ class Spelling:
     def _disguised(self, text: str) -> str:
         return self._pattern.sub(self._as(SPELT), PRIVATE.sub("\ufffd", text))
 
-    def ids(self, texts: Sequence[Text]) -> list[list[int]]:
-        """The ids of texts whose spellings are disguised; `[UNWRITABLE]` where the spelling is the token all the same.
+    def ids(self, texts: Sequence[Text]) -> list[Piece]:
+        """The ids of texts whose spellings are disguised; `UNWRITABLE` where the spelling is the token all the same.
 
         Tokenizers without a backend cannot be told to take a special token for text.
         """
         if self.coder is None:
-            return [[UNWRITABLE]] * len(texts)
+            return [UNWRITABLE] * len(texts)
         copy = self._copy or self._renamed(self.coder.backend)
         named = [(self._named(text), behind) for text, behind in texts]
         renamed = [self._renamed_anchor(copy, anchor) for anchor in self.coder.anchors]
         # Where a tokenizer does not know a character, the token for that is no spelling.
         special = {copy.token_to_id(token) for token in self.tokens if token != self.unknown}
         written = []
-        for ids, (text, _) in zip(anchored(partial(encoded, copy), renamed, named), named, strict=True):
+        for found, (text, _) in zip(anchored(partial(encoded, copy), renamed, named), named, strict=True):
+            ids = flat([found]).tolist()
             wanted = sum(ord(character) >= MEANT for character in text)
             whole = special.isdisjoint(ids) and sum(token in self._meant for token in ids) == wanted
-            written.append([self._meant.get(token, token) for token in ids] if whole else [UNWRITABLE])
+            written.append(piece([self._meant.get(token, token) for token in ids]) if whole else UNWRITABLE)
         return written
 
     def barrier(self, token: str) -> bool:
@@ -85,7 +88,7 @@ class Spelling:
 
     def _renamed_anchor(self, copy: Tokenizer, anchor: Anchor) -> Anchor:
         text = self._pattern.sub(self._as(MEANT), anchor.text)
-        return Anchor(text, tuple(copy.encode(text, add_special_tokens=False).ids) if text else ())
+        return Anchor(text, piece(copy.encode(text, add_special_tokens=False).ids))
 
     def _renamed(self, backend: Tokenizer) -> Tokenizer:
         copy = Tokenizer.from_str(backend.to_str())
