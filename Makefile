@@ -39,7 +39,7 @@ SHARDING :=
 REPO :=
 TO :=
 PUBLIC :=
-# push: DRY=1 lists the files and writes nothing.
+# push: DRY=1 lists the files and writes nothing; FORMAT=... lays a mixture's rows out as export does.
 DRY :=
 # export: SOURCE (or, when it is empty, MIX) in a FORMAT (alpaca, messages, sharegpt, prompt-completion) to the folder TO,
 # as json, jsonl or parquet.
@@ -71,6 +71,8 @@ INDEX_ := $(if $(TORCH_INDEX),--extra-index-url "$(TORCH_INDEX)")
 PIN_ = $(shell sed -n 's/^torch==//p' constraints.txt)
 WORKERS_ := $(if $(WORKERS),--workers $(WORKERS)) $(if $(ENGINE),--engine $(ENGINE)) $(if $(ADDRESS),--address "$(ADDRESS)")
 BASE_ := $(VENV)/$(if $(filter ray,$(ENGINE)),ray,base)
+# A format that was asked for, and not export's default.
+FORMAT_ := $(if $(filter-out file,$(origin FORMAT)),--format "$(FORMAT)")
 GPUS_ := $(if $(GPUS),--gpus $(GPUS)) $(if $(SHARDING),--sharding $(SHARDING))
 SUITES_ := $(if $(SUITES),--suites "$(SUITES)") $(if $(SUITE),--suite "$(SUITE)")
 NAMES_ := $(foreach name,$(SOURCES),--source "$(name)")
@@ -106,7 +108,7 @@ merge: $(VENV)/train ## A run's adapter put into its base, a model of its own: R
 	@$(PY) -m train merge "$(RUN)" --to "$(TO)" $(if $(BASE),--base "$(BASE)") $(OUT_)
 
 push: $(VENV)/$(if $(RUN),train,base) ## A mixture, or what a run trained, to the Hub: MIX=... or RUN=..., REPO=owner/name [PUBLIC=1], or to a folder: TO=DIR
-	@$(PY) -m $(if $(RUN),train push "$(RUN)",pipeline push "$(MIX)") $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(if $(DRY),--dry-run) $(OUT_)
+	@$(PY) -m $(if $(RUN),train push "$(RUN)",pipeline push "$(MIX)" $(FORMAT_)) $(if $(REPO),--repo "$(REPO)") $(if $(TO),--to "$(TO)") $(if $(PUBLIC),--public) $(if $(DRY),--dry-run) $(OUT_)
 
 export: $(VENV)/base ## Records or a mixture in other trainers' rows: SOURCE=... or MIX=..., FORMAT=..., TO=DIR [AS=jsonl]
 	@$(PY) -m pipeline export $(if $(SOURCE),--source "$(SOURCE)",--mix "$(MIX)") --format "$(FORMAT)" --as "$(AS)" $(if $(TO),--to "$(TO)") $(OUT_)

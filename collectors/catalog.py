@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from collectors import choice
+from collectors.choice import Gen, Lang, Task
 from collectors.citation import Citation
 from collectors.errors import CatalogError, nearest
 from collectors.licences import Licence, Term
@@ -15,9 +16,6 @@ from collectors.nodes import Node, parsed, read_yaml
 from collectors.origin import Origin, choices
 from collectors.suites import Suite
 
-Lang = Literal["EN", "CN", "ML"]
-Task = Literal["MT", "TS"]
-Gen = Literal["HG", "SI", "MIX", "COL"]
 Format = Literal["json", "csv", "tsv", "parquet", "text"]
 Encoding = Literal["utf-8", "gb18030"]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

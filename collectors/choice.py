@@ -3,9 +3,14 @@
 import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Literal
 
 from collectors.errors import CatalogError, nearest
+
+Lang = Literal["EN", "CN", "ML"]
+Task = Literal["MT", "TS"]
+Gen = Literal["HG", "SI", "MIX", "COL"]
+"""The tags of the Alpaca-CoT collection."""
 
 KEYS: Final = ("lang", "task", "gen", "license", "terms")
 """What a tag filter may ask for."""

@@ -13,7 +13,8 @@ from typing import BinaryIO, Final, cast
 
 import pyarrow as pa
 
-from collectors.catalog import Columns, Files, Format, Gen, Lang, Source, Task
+from collectors.catalog import Columns, Files, Format, Source
+from collectors.choice import Gen, Lang, Task
 from collectors.errors import CatalogError, SourceError
 from collectors.globs import matches
 from collectors.nodes import Node

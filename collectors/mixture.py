@@ -106,9 +106,10 @@ class Temperature(Node):
     """Weights by size: `min(rows, cap) ** (1 / value)` for each part.
 
     So T5 mixes tasks by examples (Raffel et al. 2020, section 3.5.2; seqio's `mixing_rate_num_examples`), and FLAN.
+    A value of a tenth gives parts by the tenth power of their sizes, which leaves the largest alone.
     """
 
-    value: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    value: Annotated[float, Field(ge=0.1, allow_inf_nan=False)]
     cap: Count | None = None
 
 

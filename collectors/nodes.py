@@ -80,7 +80,9 @@ def _first(error: ValidationError, model: type[Node]) -> str:
     # An unknown key is the cause more often than the missing one that it was meant to be.
     problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     steps = _without_tags(model, problem["loc"])
-    place = ".".join(str(step) for step in steps if not str(step).startswith(("function-", "list[", "str")))
+    place = ".".join(
+        str(step) for step in steps if not str(step).startswith(("function-", "list[", "dict[", "literal[", "str"))
+    )
     if problem["type"] == "extra_forbidden":
         owner = _owner(model, problem["loc"][:-1])
         keys = [field.alias or name for name, field in owner.model_fields.items()] if owner else []

@@ -63,6 +63,16 @@ def books(
     }
 
 
+def worded_plainly(part: Mapping[str, Any]) -> int:
+    """The rows of a part of a manifest that are worded plainly though it names another template.
+
+    No wording of that template fits them: not their task and language, or they lack the rationale that it names.
+    """
+    if part.get("template", "plain") == "plain":
+        return 0
+    return sum(rows for name, rows in part.get("templates", {}).items() if name.partition("+")[0] == "plain")
+
+
 def _merged(counts: Iterable[dict[str, int]]) -> dict[str, int]:
     total: Counter[str] = Counter()
     for one in counts:

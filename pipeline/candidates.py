@@ -66,8 +66,9 @@ def admitted(where: Where, frame: pl.DataFrame) -> Flags:
     """
     names = {name: values for name, values in where.names().items() if name in frame.columns}
     asks = [_named(name, values, frame) for name, values in names.items()]
+    asks += [_told(name, wanted) for name, wanted in where.texts().items() if name in frame.columns]
     asks += [
-        pl.col(name).is_between(
+        (pl.col(name).list.len() if name == "history" else pl.col(name)).is_between(
             -np.inf if wanted.min is None else wanted.min, np.inf if wanted.max is None else wanted.max
         )
         for name, wanted in where.ranges().items()
@@ -87,6 +88,13 @@ def _named(name: str, values: list[str], frame: pl.DataFrame) -> pl.Expr:
     if name == "leaks":
         return leaking(values) if values else pl.col(name).list.len() == 0
     return pl.col(name).is_in(values)
+
+
+def _told(name: str, wanted: bool | str) -> pl.Expr:
+    """Whether a text is there or not, as is wanted, or holds a match of the pattern that is."""
+    if isinstance(wanted, str):
+        return pl.col(name).str.contains(wanted)
+    return (pl.col(name).fill_null("") != "") == wanted
 
 
 def flagged(names: Sequence[str]) -> pl.Expr:

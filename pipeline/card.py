@@ -46,8 +46,14 @@ TAGS: Final = {
 
 COLUMNS: Final = {
     "messages": "the exchange as the mixture words it, with the roles `system`, `user` and `assistant`",
+    "conversations": "the exchange as the mixture words it, from `system`, `human` and `gpt`",
+    "prompt": "the exchange as the mixture words it, without its last answer",
+    "completion": "the last answer",
     "instruction": "the request of the last exchange",
     "input": "the input that goes with it; empty when there is none",
+    "output": "the last answer",
+    "system": "the system prompt; empty when there is none",
+    "history": "the exchanges before the last one, request and answer of each",
     "rationale": "the chain of thought; null where there is none",
     "rejected": "the worse answer of a preference pair; null where there is none",
     "lang": "language tag",
@@ -109,15 +115,16 @@ def card(
     credits: Mapping[str, Credit],
     licences: Mapping[str, Counts],
     columns: Mapping[str, str],
+    form: str | None = None,
     findings: Findings | None = None,
     origins: Mapping[str, Provenance] | None = None,
 ) -> str:
     """The text of `README.md` for a mixture.
 
     `manifest` is the mixture's own; `credits` are by source, and one that is missing leaves only the source's key on
-    the card; `licences` holds the rows of each licence by source; `columns` the type of each column published.
-    `findings` are judge's and `origins` tell where the raw files came from; without them the card says they are not
-    known.
+    the card; `licences` holds the rows of each licence by source; `columns` the type of each column published, those of
+    the format `form` of `export` where they are not all of the mixture's. `findings` are judge's and `origins` tell
+    where the raw files came from; without them the card says they are not known.
     """
     judged = findings or Findings()
     entries = {name: credit.entry for name, credit in credits.items() if credit.entry}
@@ -127,13 +134,13 @@ def card(
         _summary(manifest),
         _sources(manifest, credits),
         _tags(manifest),
-        _licences(manifest, licences, credits),
+        _licences(manifest, licences, credits, "license" in columns),
         leakage(manifest, judged),
         flagged(manifest, judged),
         duplicates(manifest, judged),
         ledger(manifest),
         rebuilding(manifest, entries, origins or {}, judged),
-        "## Columns\n\n" + table(("column", "type", "what it holds"), _described(columns)),
+        _columns(columns, form),
         _citation(manifest, credits),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -188,9 +195,12 @@ def _tags(manifest: Mapping[str, Any]) -> str:
     return "## Tags\n\n" + table(("tag", "value", "meaning", "rows"), lines)
 
 
-def _licences(manifest: Mapping[str, Any], licences: Mapping[str, Counts], credits: Mapping[str, Credit]) -> str:
+def _licences(
+    manifest: Mapping[str, Any], licences: Mapping[str, Counts], credits: Mapping[str, Credit], told: bool
+) -> str:
+    """What the rows are under; it is `told` of each row where there is a column for it."""
     rows = with_terms(licences, {name: credit.stated for name, credit in credits.items()})
-    about = "Each row carries its own licence in the column `license`."
+    about = "Each row carries its own licence in the column `license`." if told else "No column tells a row's licence."
     return section(about, rows, declared(manifest["mixture"], manifest))
 
 
@@ -203,5 +213,7 @@ def _citation(manifest: Mapping[str, Any], credits: Mapping[str, Credit]) -> str
     return "\n\n".join(["## Citation", text, "```bibtex\n" + "\n\n".join(told) + "\n```"]) if told else ""
 
 
-def _described(columns: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    return [(f"`{name}`", f"`{kind}`", COLUMNS.get(name, "")) for name, kind in columns.items()]
+def _columns(columns: Mapping[str, str], form: str | None) -> str:
+    lines = [(f"`{name}`", f"`{kind}`", COLUMNS.get(name, "")) for name, kind in columns.items()]
+    laid = [f"Rows are laid out as `--format {form}` has them: tags, lineage and licence of each are left out."]
+    return "\n\n".join(["## Columns", *(laid if form else []), table(("column", "type", "what it holds"), lines)])

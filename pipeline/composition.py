@@ -4,8 +4,9 @@ The same counts give the same bytes: sizes and colours are fixed, the font comes
 """
 
 import io
+import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,6 +22,8 @@ FIGURES: Final = 200
 """Pixels to the right of them, for rows and shares."""
 LINE: Final = 30
 GAP: Final = 10
+LEGEND: Final = 26
+"""Pixels from one line of a legend to the next."""
 MOST: Final = 40
 """Sources that have a bar of their own, in pictures with more; the others share one."""
 
@@ -37,13 +40,16 @@ def drawn(counts: Mapping[str, Counts], names: Mapping[str, str]) -> bytes:
     """
     sources = _merged(counts.get("source", {}), MOST)
     strips = [(title, pieces) for tag, title in names.items() if (pieces := _merged(counts.get(tag, {}), len(COLOURS)))]
-    height = 2 * MARGIN + LINE * (1 + len(sources)) + (3 * LINE + GAP) * len(strips)
+    heights = [GAP + 2 * LINE + LEGEND * (1 + _legend(pieces)[-1].line) for _, pieces in strips]
+    top = MARGIN + LINE * (1 + len(sources))
+    height = top + sum(heights) + MARGIN
     page = Image.new("RGB", (WIDTH, height), PAPER)
     pen = ImageDraw.Draw(page)
     pen.text((MARGIN, MARGIN), "Rows by source", INK, _font(18))
     _bars(pen, MARGIN + LINE, sources)
-    for place, (title, pieces) in enumerate(strips):
-        _strip(pen, MARGIN + LINE * (1 + len(sources)) + (3 * LINE + GAP) * place + GAP, title, pieces)
+    for (title, pieces), down in zip(strips, heights, strict=True):
+        _strip(pen, top + GAP, title, pieces)
+        top += down
     image = io.BytesIO()
     page.save(image, "PNG", compress_level=9)
     return image.getvalue()
@@ -71,18 +77,39 @@ def _bars(pen: ImageDraw.ImageDraw, top: int, sources: list[tuple[str, int]]) ->
         pen.text((right + 10, y + LINE // 2), f"{rows:,}   {100 * rows / whole:.1f} %", INK, _font(15), anchor="lm")
 
 
+class _Entry(NamedTuple):
+    """An entry of a legend: how far to the right and in which line it stands, its colour and text."""
+
+    x: int
+    line: int
+    colour: str
+    text: str
+
+
+def _legend(pieces: list[tuple[str, int]]) -> list[_Entry]:
+    """What the colours of a bar in pieces mean, in as many lines as it takes."""
+    whole, entries, x, line = sum(rows for _, rows in pieces), list[_Entry](), MARGIN, 0
+    for (name, rows), colour in zip(pieces, COLOURS, strict=False):
+        text = f"{name}  {100 * rows / whole:.1f} %"
+        wide = 18 + math.ceil(_font(13).getlength(text)) + 18
+        if x > MARGIN and x + wide > WIDTH - MARGIN:
+            x, line = MARGIN, line + 1
+        entries.append(_Entry(x, line, colour, text))
+        x += wide
+    return entries
+
+
 def _strip(pen: ImageDraw.ImageDraw, top: int, title: str, pieces: list[tuple[str, int]]) -> None:
     """A bar over the whole width in pieces, with its title above it and a legend below."""
-    whole, done, x = sum(rows for _, rows in pieces), 0, MARGIN
-    room = WIDTH - 2 * MARGIN
+    whole, done, room = sum(rows for _, rows in pieces), 0, WIDTH - 2 * MARGIN
     pen.text((MARGIN, top + LINE - 6), title, INK, _font(18), anchor="ls")
-    for (name, rows), colour in zip(pieces, COLOURS, strict=False):
+    for (_, rows), colour in zip(pieces, COLOURS, strict=False):
         left, done = MARGIN + room * done // whole, done + rows
         pen.rectangle((left, top + LINE, max(left, MARGIN + room * done // whole - 1), top + 2 * LINE - 8), colour)
-        text = f"{name}  {100 * rows / whole:.1f} %"
-        pen.rectangle((x, top + 2 * LINE + 2, x + 12, top + 2 * LINE + 14), colour)
-        pen.text((x + 18, top + 2 * LINE + 8), text, INK, _font(13), anchor="lm")
-        x += 18 + round(pen.textlength(text, _font(13))) + 18
+    for x, line, colour, text in _legend(pieces):
+        y = top + 2 * LINE + LEGEND * line
+        pen.rectangle((x, y + 2, x + 12, y + 14), colour)
+        pen.text((x + 18, y + 8), text, INK, _font(13), anchor="lm")
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

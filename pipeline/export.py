@@ -22,14 +22,12 @@ from pipeline import folder, keys, shards
 from pipeline.formats import MESSAGES, ROW, Format, Kind, led, shape, write
 from pipeline.front_matter import SPLITS
 from pipeline.gathering import messages
+from pipeline.layout import AT_ONCE, asked
 from pipeline.tree import finished
 from templates.template import PLAIN
 
 VERSION: Final = 2
 """Part of an export's fingerprint: raised when the same rows are to be written as other bytes."""
-
-AT_ONCE: Final = 8_192
-"""Rows that are turned into a format at a time, which is also a row group of Parquet."""
 
 OURS: Final = re.compile(r"[^/]+\.(json|jsonl|parquet)")
 """The files an export writes, the manifest among them."""
@@ -227,17 +225,7 @@ def _of_mixture(name: str, out: Path) -> tuple[list[Rows], Inputs, int]:
 
 
 def _mixed(path: Path, digest: str, again: str) -> Iterator[pl.DataFrame]:
-    """The rows of a mixture's shard; a request that is worded by a template is one text, without input."""
+    """The rows of a mixture's shard, if it is the one of this sha256."""
     if not path.is_file() or shards.digest(path) != digest:
         raise ArtefactError(f"{path}: is not the file its manifest names; run {again} again")
-    names = ["id", "source", "license", "messages", "template", "instruction", "input", "rejected"]
-    plain = pl.col("template").cast(pl.String) == "plain"
-    request = pl.col("messages").list.get(-2).struct.field("content")
-    for batch in shards.batches(path, names):
-        for rows in pl.DataFrame(pa.Table.from_batches([batch])).iter_slices(AT_ONCE):
-            yield rows.with_columns(
-                instruction=pl.when(plain).then("instruction").otherwise(request),
-                input=pl.when(plain).then("input").otherwise(pl.lit("")),
-                rationale=pl.lit(False),
-                rejected=pl.col("rejected").is_not_null(),
-            ).select(pl.col(name).cast(dtype) for name, dtype in ROW.items())
+    yield from asked(path)

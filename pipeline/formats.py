@@ -103,7 +103,8 @@ def led(
         long = one.with_row_index("place").filter(pl.col("history").list.len() > 0).head(1)
         before = one.head(long["place"].item()) if long.height else one
         place += before.height
-        size += before.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes(), BESIDE).sum()).item()
+        size += before.select(pl.sum_horizontal(pl.col(pl.String).str.len_bytes(), 0).sum()).item()
+        size += BESIDE * before.height
         if long.height:
             first = long.drop("place")
             break

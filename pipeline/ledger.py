@@ -1,9 +1,10 @@
 """The ledger of a mixture's card: every record of its sources, taken or left out, in all and by part."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from pipeline.books import worded_plainly
 from pipeline.markdown import counted, ranked, table
 
 BENCHMARKS: Final = (
@@ -34,7 +35,6 @@ def ledger(manifest: Mapping[str, Any]) -> str:
         )
         for label, part in zip(labels(manifest), told, strict=True)
     ]
-    unused = manifest.get("unused_rationales", 0)
     tests = [f"{part['evaluation']:,} of `{part['source']}`" for part in told if part.get("evaluation")]
     sections = [
         "## Ledger",
@@ -42,9 +42,26 @@ def ledger(manifest: Mapping[str, Any]) -> str:
         table(("", "records"), books),
         table(("part", "template", "candidates", "taken", "rows", "left out"), parts),
         *([BENCHMARKS.format(", ".join(tests))] if tests else []),
-        *([f"{unused:,} rows hold a rationale that their template does not use."] if unused else []),
+        *_lacks(manifest),
     ]
     return "\n\n".join(sections)
+
+
+def _lacks(manifest: Mapping[str, Any]) -> Iterator[str]:
+    """Where a mixture is not all that its recipe asks for, a line each."""
+    for gap in manifest.get("not_applied", []):
+        sources = ", ".join(f"`{source}`" for source in gap["sources"])
+        yield f"Not applied to {sources} ({gap['because']}): {', '.join(gap['policies'])}."
+    for one in manifest.get("shortfalls", []):
+        yield f"Asked of {one['part']} were {one['asked']:,} {one['unit']}, of which there are {one['given']:,}."
+    if unrepeated := manifest.get("unrepeated", 0):
+        yield f"Held-out rows stand once: {unrepeated:,} further copies of them were not made."
+    for label, part in zip(labels(manifest), manifest.get("parts", []), strict=True):
+        if rows := worded_plainly(part):
+            unfit = f"Worded plainly, for no wording of `{part['template']}` fits them"
+            yield f"{unfit}: {rows:,} of the {part['rows']:,} rows of {label}."
+    if unused := manifest.get("unused_rationales", 0):
+        yield f"{unused:,} rows hold a rationale that their template does not use."
 
 
 def labels(manifest: Mapping[str, Any]) -> list[str]:

@@ -78,16 +78,28 @@ def counted(paths: Iterable[Path]) -> dict[str, dict[str, int]]:
 def check(name: str, manifest: Mapping[str, Any], place: Path, sources: Mapping[str, Key]) -> None:
     """Hold a mixture to the licence policy that it declares, if it does: `CatalogError` names the parts that break it.
 
-    `sources` are those of the catalog (see `stated`).
+    `sources` are those of the catalog (see `stated`): what it says now counts beside what it said when the mixture was
+    built.
     """
     asked = declared(name, manifest)
     if asked is None or asked == "any":
         return
-    if lines := broken(asked, licensed(manifest, place, sources)):
+    rows = licensed(manifest, place, sources)
+    if lines := broken(asked, rows) or broken(asked, _restated(rows, sources)):
         raise CatalogError(
             f"mixture {name}: breaks the licence policy it declares, {worded(asked)}: {'; '.join(lines)}; leave these "
             "parts out or declare another policy, then run make mix again"
         )
+
+
+def _restated(rows: Licensed, sources: Mapping[str, Key]) -> Licensed:
+    """The same rows under the terms that the catalog states now, of the sources that it holds."""
+    found: dict[Key, dict[str, int]] = {}
+    for (license, terms), counts in rows.items():
+        for name, count in counts.items():
+            its = found.setdefault(key(license, sources[name]) if name in sources else (license, terms), {})
+            its[name] = its.get(name, 0) + count
+    return found
 
 
 def declared(name: str, manifest: Mapping[str, Any]) -> str | list[str] | None:

@@ -31,7 +31,7 @@ from pipeline.shards import ROWS
 from pipeline.wording import Worded, Wording, pools, template_marks, word
 from templates.suffix import suffixed, suffixes
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of every mixture's fingerprint: raised when this stage makes other rows of the same records."""
 
 

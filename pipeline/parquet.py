@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import shards
+from pipeline.layout import Layout
 
 SHARD_BYTES: Final = 260_000_000
 """A shard is closed by the first row group that brings it to this many bytes. With the shares below, every shard has
@@ -93,26 +93,26 @@ _Groups = Iterator[tuple[_Place, pa.Table]]
 
 
 def write(
-    paths: list[Path], schema: pa.Schema, at: Callable[[int], Path | None], shard_bytes: int = SHARD_BYTES
+    paths: list[Path], rows: Layout, at: Callable[[int], Path | None], shard_bytes: int = SHARD_BYTES
 ) -> list[Shard]:
     """Write the rows of Arrow files as Parquet shards, the n-th to the path `at(n)`, or nowhere when that is None.
 
-    The shards as they are, or would be. Which rows go together follows from the rows alone.
+    The shards as they are, or would be. Which rows go together follows from the rows alone, as they are laid out.
     """
     written: list[Shard] = []
     begun: list[_Place] = []
-    groups = _groups(paths, schema, _Place(), shard_bytes * GROUP)
+    groups = _groups(paths, rows, _Place(), shard_bytes * GROUP)
     following = next(groups, None)
     while following is not None:
         begun.append(following[0])
-        shard, following = _write(following, groups, schema, at(len(written)), shard_bytes)
+        shard, following = _write(following, groups, rows.schema, at(len(written)), shard_bytes)
         written.append(shard)
     if len(written) > 1 and written[-1].bytes < LEAST * shard_bytes:
         if (lone := at(len(written) - 1)) is not None:
             lone.unlink()
-        groups = _groups(paths, schema, begun[-2], shard_bytes * GROUP)
+        groups = _groups(paths, rows, begun[-2], shard_bytes * GROUP)
         first = next(groups)
-        written[-2:] = [_write(first, groups, schema, at(len(written) - 2), None)[0]]
+        written[-2:] = [_write(first, groups, rows.schema, at(len(written) - 2), None)[0]]
     return written
 
 
@@ -146,15 +146,15 @@ def _write(
         sink.drop()
 
 
-def _groups(paths: list[Path], schema: pa.Schema, start: _Place, most: float) -> _Groups:
+def _groups(paths: list[Path], layout: Layout, start: _Place, most: float) -> _Groups:
     """The rows of Arrow files from a place on, as tables of at most `GROUP_ROWS` rows and `most` bytes, or one row."""
     for number, path in enumerate(paths):
         if number < start.file:
             continue
-        tables = (piece for batch in shards.batches(path) for piece in _cut(batch, most))
+        tables = (piece for batch in layout.read(path) for piece in _cut(batch, most))
         for ordinal, rows in enumerate(tables):
             if (place := _Place(number, ordinal)) >= start:
-                yield place, pa.Table.from_batches([rows]).cast(schema)
+                yield place, pa.Table.from_batches([rows]).cast(layout.schema)
 
 
 def _cut(rows: pa.RecordBatch, most: float) -> Iterator[pa.RecordBatch]:

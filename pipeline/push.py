@@ -14,6 +14,7 @@ from typing import Final
 
 from pipeline import folder, staleness
 from pipeline.card import Credit
+from pipeline.formats import Format
 from pipeline.parquet import SHARD_BYTES
 from pipeline.patience import Wait
 from pipeline.standing import File, files
@@ -24,14 +25,24 @@ SHARD: Final = re.compile(r"data/(train|holdout)-\d{5}-of-\d{5}\.parquet")
 """Remote files that belong to an earlier push and go when the new tree has no such name."""
 
 
-def write(mix: str, to: Path, out: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES) -> Published:
+def write(
+    mix: str,
+    to: Path,
+    out: Path,
+    credits: Mapping[str, Credit],
+    *,
+    form: Format | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Published:
     """Write the tree of the mixture `mix` of the data folder `out` to the folder `to`: the bytes a push would publish.
+
+    `form` is one of `export`'s formats; without it rows have all of their columns.
 
     The caller holds the lock of `out`. Raises `ArtefactError` when the mixture is not built, or of older records than
     `out` holds, or `to` holds something else.
     """
     before = _written(to)
-    place = tree(_current(mix, out), to, credits, shard_bytes=shard_bytes)
+    place = tree(_current(mix, out), to, credits, form=form, shard_bytes=shard_bytes)
     names = tuple(file.path for file in files(place))
     return Published(where=str(to), files=names, uploaded=names if _written(to) != before else ())
 
@@ -48,6 +59,7 @@ def listing(
     credits: Mapping[str, Credit],
     *,
     repo: str | None = None,
+    form: Format | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> list[File]:
     """The files that `push` or `write` would publish, with sizes and hashes; no server is asked and nothing written.
@@ -56,7 +68,7 @@ def listing(
     """
     if repo is not None:
         owner(repo, "dataset")
-    return listed(_current(mix, out), out / "hub" / mix, credits, shard_bytes=shard_bytes)
+    return listed(_current(mix, out), out / "hub" / mix, credits, form=form, shard_bytes=shard_bytes)
 
 
 def push(
@@ -68,6 +80,7 @@ def push(
     token: str | None = None,
     private: bool = True,
     endpoint: str | None = None,
+    form: Format | None = None,
     shard_bytes: int = SHARD_BYTES,
     wait: Wait = time.sleep,
 ) -> Published:
@@ -80,7 +93,7 @@ def push(
     `RemoteError` when the Hub is out of reach or refuses; another push then goes on where this one ended.
     """
     owner(repo, "dataset")
-    place = _staged(mix, out, credits, shard_bytes)
+    place = _staged(mix, out, credits, form, shard_bytes)
     return upload(
         repo,
         [Item(**asdict(file), source=place / file.path) for file in files(place)],
@@ -101,10 +114,10 @@ def _current(mix: str, out: Path) -> Built:
     return mixture
 
 
-def _staged(mix: str, out: Path, credits: Mapping[str, Credit], shard_bytes: int) -> Path:
+def _staged(mix: str, out: Path, credits: Mapping[str, Credit], form: Format | None, shard_bytes: int) -> Path:
     """The tree of a mixture under `OUT/hub`, encoded when it is not there or out of date."""
     mixture = _current(mix, out)
     place = out / "hub" / mix
     if not (place / folder.MANIFEST).exists():
         shutil.rmtree(place, ignore_errors=True)
-    return tree(mixture, place, credits, shard_bytes=shard_bytes)
+    return tree(mixture, place, credits, form=form, shard_bytes=shard_bytes)

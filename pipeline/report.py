@@ -10,6 +10,7 @@ from rich.table import Table
 
 from collectors.catalog import Catalog
 from collectors.errors import SourceError
+from pipeline.books import worded_plainly
 from pipeline.collect import Collected
 from pipeline.export import Exported
 from pipeline.folder import manifest
@@ -86,11 +87,18 @@ def mixed(done: "Mixed") -> None:
     line = f"{found['mixture']}: {found['candidates']:,} candidates, {found['taken']:,} taken, {rows} rows"
     if found["left_out"]:
         line += f", left out {_reasons(found['left_out'])}"
+    if found["unrepeated"]:
+        line += f", {found['unrepeated']:,} further copies of held-out rows not made"
     if found["unused_rationales"]:
         line += f", {found['unused_rationales']:,} rationales that no template used"
     say(f"{line}: {done.folder}" + (" (up to date)" if done.up_to_date else ""))
     for warning in done.warnings:
         say(f"warning: {warning}")
+    for part in found["parts"]:
+        if part["rows"] and worded_plainly(part) == part["rows"]:
+            unfit = f"none of the {part['rows']:,} rows of {part['source']} fits template {part['template']}"
+            why = "for want of a rationale, or of wordings for their task and language"
+            say(f"warning: mixture {found['mixture']}: {unfit}, {why}; they are worded plainly")
 
 
 def published(name: str, done: "Published") -> None:

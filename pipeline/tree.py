@@ -9,6 +9,7 @@ The same mixture gives the same bytes, whether the tree is staged for the Hub or
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -19,14 +20,16 @@ from pipeline import folder, parquet, shards
 from pipeline.card import DRAWN, FIGURE, Credit, card
 from pipeline.composition import drawn
 from pipeline.findings import found
+from pipeline.formats import Format
 from pipeline.front_matter import splits
 from pipeline.held import held
+from pipeline.layout import Layout, layout, plain
 from pipeline.licences import check, counted
 from pipeline.parquet import SHARD_BYTES
 from pipeline.provenance import provenance
 from pipeline.standing import File, described, files, kept, stands, up_to_date
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Part of a tree's fingerprint: raised when the same mixture is to be published as other bytes."""
 
 
@@ -63,15 +66,22 @@ def finished(name: str, out: Path) -> Built:
     )
 
 
-def tree(mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES) -> Path:
+def tree(
+    mixture: Built,
+    target: Path,
+    credits: Mapping[str, Credit],
+    *,
+    form: Format | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> Path:
     """Write the tree of `mixture` to the folder `target`, unless it stands there already; the folder.
 
     `target` appears whole or not at all; where only the card is out of date, the shards of the tree before are kept.
-    `credits` are what the card says of each source. Raises `ArtefactError` when `target` holds anything but a tree
-    written here before, or the mixture's files are not those of its manifest.
+    `credits` are what the card says of each source; `form` lays the rows out as `export` does. Raises `ArtefactError`
+    when `target` holds anything but a tree written here before, or the mixture's files are not those of its manifest.
     """
     target = target.resolve()
-    plan = _Plan(mixture, credits, shard_bytes)
+    plan = _Plan(mixture, credits, form, shard_bytes)
     with folder.writing(target):
         if stands(target, plan.mark):
             return target
@@ -82,13 +92,18 @@ def tree(mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_b
 
 
 def listed(
-    mixture: Built, target: Path, credits: Mapping[str, Credit], *, shard_bytes: int = SHARD_BYTES
+    mixture: Built,
+    target: Path,
+    credits: Mapping[str, Credit],
+    *,
+    form: Format | None = None,
+    shard_bytes: int = SHARD_BYTES,
 ) -> list[File]:
     """The files that `tree` would write to `target`, or that stand there; nothing stays written.
 
     What is out of date or missing is encoded and dropped.
     """
-    plan = _Plan(mixture, credits, shard_bytes)
+    plan = _Plan(mixture, credits, form, shard_bytes)
     if up_to_date(target, plan.mark):
         return files(target)
     with tempfile.TemporaryDirectory() as place:
@@ -99,16 +114,18 @@ def listed(
 class _Plan:
     """What a tree is to hold: the marks it is known by, and its files as they are made."""
 
-    def __init__(self, mixture: Built, credits: Mapping[str, Credit], shard_bytes: int) -> None:
+    def __init__(self, mixture: Built, credits: Mapping[str, Credit], form: Format | None, shard_bytes: int) -> None:
         stated = {name: credit.stated for name, credit in credits.items()}
         check(mixture.name, mixture.manifest, mixture.place, stated)
         named = mixture.manifest.get("counts", {}).get("source", {})
-        self.mixture, self.shard_bytes = mixture, shard_bytes
+        self.mixture, self.form, self.shard_bytes = mixture, form, shard_bytes
         self.credits = {name: credits[name] for name in sorted(named) if name in credits}
         out = mixture.place.parent.parent
         self.findings = found(out, mixture.manifest)
         self.origins = provenance(out, mixture.manifest, self.findings)
-        self.data = folder.fingerprint(version=VERSION, shard_bytes=shard_bytes, mixture=mixture.manifest)
+        self.data = folder.fingerprint(
+            version=VERSION, shard_bytes=shard_bytes, mixture=mixture.manifest, **({"format": form} if form else {})
+        )
         self.mark = folder.fingerprint(
             data=self.data,
             credits={name: asdict(credit) for name, credit in self.credits.items()},
@@ -116,12 +133,17 @@ class _Plan:
             origins={name: asdict(one) for name, one in self.origins.items()},
         )
 
+    @cached_property
+    def layout(self) -> Layout:
+        """The columns of the rows; the mixture's files must be there."""
+        return layout(_paths(self.mixture), self.form)
+
     def shards(self, data: Path | None) -> list[dict[str, Any]]:
         """Write the shards of every split to the folder `data`, or nowhere; an entry of the manifest for each."""
         _check(self.mixture)
         entries = []
         for split in splits(self.mixture.manifest):
-            written = _split(self.mixture, split, data, self.shard_bytes)
+            written = _split(self.mixture, split, data, self.layout, self.shard_bytes)
             _same_rows(self.mixture, split, sum(entry["rows"] for entry in written))
             entries += written
         return entries
@@ -136,7 +158,8 @@ class _Plan:
             shown,
             credits=self.credits,
             licences=counted(_paths(self.mixture)),
-            columns=_types(_schema(_paths(self.mixture)[0])),
+            columns=_types(self.layout.schema),
+            form=self.form,
             findings=replace(self.findings, held=taken),
             origins=self.origins,
         )
@@ -144,7 +167,7 @@ class _Plan:
             (part / path).parent.mkdir(exist_ok=True)
             (part / path).write_bytes(data)
             entries = [*entries, {"path": path, **described(data)}]
-        marks = {"version": VERSION, "fingerprint": self.mark, "data": self.data}
+        marks = {"version": VERSION, "fingerprint": self.mark, "data": self.data, "format": self.form}
         folder.write_manifest(part, {**shown, "files": entries, "tree": marks})
 
 
@@ -175,14 +198,8 @@ def _check(mixture: Built) -> None:
             raise ArtefactError(f"{again}: {path.name} is missing")
         if digests[path.name] not in (None, shards.digest(path)):
             raise ArtefactError(f"{again}: {path.name} is not the file its manifest names")
-        if _schema(path).names != _schema(paths[0]).names:
+        if plain(path).names != plain(paths[0]).names:
             raise ArtefactError(f"{again}: {path.name} has other columns than the files before it")
-
-
-def _schema(path: Path) -> pa.Schema:
-    """The schema that an Arrow file is published with."""
-    with pa.memory_map(str(path)) as source:
-        return _plain(pa.ipc.open_file(source).schema)
 
 
 def _same_rows(mixture: Built, split: str, rows: int) -> None:
@@ -194,23 +211,17 @@ def _same_rows(mixture: Built, split: str, rows: int) -> None:
         )
 
 
-def _plain(schema: pa.Schema) -> pa.Schema:
-    """The schema with dictionaries spelled out: Parquet encodes repetition by itself, and every reader takes it."""
-    fields = [f.with_type(f.type.value_type) if pa.types.is_dictionary(f.type) else f for f in schema]
-    return pa.schema(fields)
-
-
 def _types(schema: pa.Schema) -> dict[str, str]:
-    return {field.name: str(field.type).replace("large_string", "string") for field in schema}
+    return {field.name: str(field.type).replace("large_", "") for field in schema}
 
 
-def _split(mixture: Built, split: str, data: Path | None, shard_bytes: int) -> list[dict[str, Any]]:
+def _split(mixture: Built, split: str, data: Path | None, rows: Layout, shard_bytes: int) -> list[dict[str, Any]]:
     """Write the shards of a split to the folder `data`, or nowhere; an entry of the manifest for each."""
 
     def at(place: int) -> Path | None:
         return None if data is None else data / f"{split}-{place:05d}.parquet"
 
-    written = parquet.write(mixture.files(split), _schema(_paths(mixture)[0]), at, shard_bytes)
+    written = parquet.write(mixture.files(split), rows, at, shard_bytes)
     entries = []
     for place, shard in enumerate(written):
         name = f"{split}-{place:05d}-of-{len(written):05d}.parquet"

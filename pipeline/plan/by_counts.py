@@ -33,7 +33,11 @@ def reckoned(
     certain to leave nothing to train on.
     """
     listed = list(zip(mixture.parts, asked, strict=True))
-    known = [admission(mixture, part, sources[part.source], stocks[part.source], one) for part, one in listed]
+    known, earlier = list[Admission](), dict[str, list[Admission]]()
+    for part, one in listed:
+        before = earlier.setdefault(part.source, [])
+        before.append(admission(mixture, part, sources[part.source], stocks[part.source], one, before))
+        known.append(before[-1])
     drawn = pools(mixture)
     sizes = [_size([known[number] for number in pool.parts], pool.quota) for pool in drawn]
     stacks = [_stack(mixture, known, pool.parts, size) for pool, size in zip(drawn, sizes, strict=True)]

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+import polars as pl
+
 from collectors.catalog import Catalog
 from collectors.licences import forbidden, key
 from collectors.mixture import Mixture, Part
@@ -29,7 +31,6 @@ def figures(name: str, mixture: Mixture, catalog: Catalog, found: Outcomes) -> R
         left_out.update(one.left_out)
     parts = [_part(part, one) for part, one in zip(mixture.parts, found.parts, strict=True)]
     lengths = {unit: _whole(mixture, unit, parts) for unit in LENGTHS}
-    train = rows - found.holdout
     return {
         "mixture": name,
         "about": mixture.about,
@@ -37,8 +38,8 @@ def figures(name: str, mixture: Mixture, catalog: Catalog, found: Outcomes) -> R
         "tokenizer": mixture.tokenizer,
         "candidates": found.total("candidates"),
         "taken": taken,
-        "rows": {"train": train, "holdout": found.holdout},
-        **{unit: _splits(whole, train, rows) for unit, whole in lengths.items()},
+        "rows": {"train": rows - found.holdout, "holdout": found.holdout},
+        **{unit: {"all": whole, "train": _trained(found, unit, whole)} for unit, whole in lengths.items()},
         "unknown": {
             figure: [part["source"] for part in parts if part[figure] is None] for figure in ("rows", *LENGTHS)
         },
@@ -91,9 +92,14 @@ def _whole(mixture: Mixture, unit: str, parts: Sequence[Record]) -> int | None:
     return sum(known) if any(known) else None
 
 
-def _splits(whole: int | None, train: int, rows: int) -> Record:
-    """A length of all rows, and the share of it that training has."""
-    return {"all": whole, "train": round(whole * train / rows) if whole is not None and rows else whole}
+def _trained(found: Outcomes, unit: str, whole: int | None) -> int | None:
+    """How much of a length training has: that of its rows where they are told apart, else their share of all rows."""
+    cells, rows = [one.cells for one in found.parts if one.rows], found.total("rows")
+    if whole is None or not rows:
+        return whole
+    if all({"held", unit} <= set(one.columns) for one in cells):
+        return sum(int(one.filter(~pl.col("held"))[unit].sum()) for one in cells)
+    return round(whole * (rows - found.holdout) / rows)
 
 
 def _shares(parts: Sequence[Outcome], tag: str, rows: int) -> Iterator[tuple[str, Record]]:

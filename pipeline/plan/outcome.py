@@ -40,7 +40,8 @@ class Outcome:
     which those `estimated` go by rates; `unreckoned` are policies that may leave out more. `rows` are given, `repeats`
     is how often a record is at most. `evaluation` counts the records of benchmarks that are taken, `forbidden` the
     records by licence that the mixture's policy keeps out. `cells` has a row for each combination of tags of the rows
-    given, with their `SIZES`; `asked` is the tokens of a part whose rows cannot be told, but whose quota can.
+    given, with their `SIZES`, and those `held` out apart where records were decided on; `asked` is the tokens of a part
+    whose rows cannot be told, but whose quota can.
     """
 
     known: str

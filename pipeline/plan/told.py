@@ -9,6 +9,7 @@ from rich.table import Table
 
 from pipeline.mix import Mixed
 from pipeline.plan.cells import TAGS
+from pipeline.plan.outcome import COUNTED
 
 Record = dict[str, Any]
 
@@ -50,7 +51,9 @@ def show(answer: Record) -> None:
 
 def _head(answer: Record) -> str:
     rows, mark = answer["rows"], MARKS[answer["basis"]]
-    line = f"{answer['mixture']}: {answer['candidates']:,} candidates, {mark}{sum(rows.values()):,} rows"
+    counted = all(part["known"] == COUNTED for part in answer["parts"])
+    line = f"{answer['mixture']}: {'' if counted else '~'}{answer['candidates']:,} candidates"
+    line += f", {mark}{sum(rows.values()):,} rows"
     line += f" ({mark}{rows['train']:,} train, {mark}{rows['holdout']:,} holdout)" if rows["holdout"] else ""
     for unit in ("characters", "tokens"):
         if (length := answer[unit]["all"]) is not None:
@@ -60,13 +63,15 @@ def _head(answer: Record) -> str:
 
 def _part(part: Record, answer: Record) -> Iterator[str]:
     mark, rows = MARKS[part["basis"]], sum(answer["rows"].values())
+    expected = "" if part["known"] == COUNTED else "~"
     lost = [
-        f"{'~' if reason in part['estimated'] else ''}{count:,} {reason}" for reason, count in part["left_out"].items()
+        f"{'~' if reason in part['estimated'] else expected}{count:,} {reason}"
+        for reason, count in part["left_out"].items()
     ]
     lost += ["not reckoned: " + ", ".join(part["unreckoned"])] if part["unreckoned"] else []
     yield part["source"] + (f" ({part['within']})" if part["within"] else "")
     yield part["known"]
-    yield _figure(part["candidates"], "" if part["known"] == "counted" else "~")
+    yield _figure(part["candidates"], expected)
     yield "; ".join(lost)
     yield _figure(part["rows"], mark)
     yield "" if part["epochs"] is None else f"{part['epochs']:.2f}"
@@ -99,8 +104,10 @@ def _lines(answer: Record) -> Iterator[str]:
     if policy is not None:
         named = policy if isinstance(policy, str) else f"[{', '.join(policy)}]"
         yield f"licence policy {named}: " + ("forbids these rows" if barred else "forbids none of these rows")
+    expected = {part["source"] for part in answer["parts"] if part["known"] != COUNTED}
     for one in barred:
-        rows = "rows" if one["rows"] is None else f"{one['rows']:,} row{'s' * (one['rows'] != 1)}"
+        mark = "~" if one["source"] in expected else ""
+        rows = "rows" if one["rows"] is None else f"{mark}{one['rows']:,} row{'s' * (one['rows'] != 1)}"
         yield f"  {one['source']}, {rows} under {one['licence']}: {', '.join(one['because'])}"
     if "recipe" in answer:
         yield _training(answer["recipe"], MARKS[answer["basis"]] or "~")

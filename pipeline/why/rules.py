@@ -81,14 +81,24 @@ def _where(where: Where, record: Record, verdict: Record | None) -> str:
     for name, asked in every.items():
         if name not in known or (verdict is None and name in where.verdicts and name != "language"):
             continue
-        frame = pl.DataFrame({name: [known[name]]})
-        if not admitted(Where.model_validate({name: asked}), frame).all():
+        if not admitted(Where.model_validate({name: asked}), _frame(name, known[name])).all():
             found.append(f"{name} is {_shown(known[name])}, the part takes {_asked(asked)}")
+    for name, wanted in where.texts().items():
+        if name in known and not admitted(Where.model_validate({name: wanted}), _frame(name, known[name])).all():
+            there = f"it has {name}" if known[name] else f"it has no {name}"
+            found.append(there if isinstance(wanted, bool) else f"its {name} holds no match of {wanted}")
     return ", ".join(found)
+
+
+def _frame(name: str, value: Any) -> pl.DataFrame:
+    """A frame of one record with one column."""
+    return pl.DataFrame({name: [value]}, {name: pl.String} if value is None else None)
 
 
 def _shown(value: Any) -> str:
     if isinstance(value, list):
+        if value and not isinstance(value[0], str):
+            return f"{len(value):,} long"
         return " and ".join(value) or "none"
     if isinstance(value, float):
         return f"{value:.3f}"

@@ -176,6 +176,23 @@ WRONG: list[tuple[dict[str, dict[str, Any]], str]] = [
     ),
     ({"a": {"parts": [{"source": "apple", "where": {"row": {"min": 3, "max": 2}}}]}}, "min 3 is over max 2"),
     ({"a": {"parts": [{"source": "apple", "where": {"row": {}}}]}}, "give min, max or both"),
+    (
+        {"a": {"parts": [{"source": "apple", "where": {"lang": "ENN"}}]}},
+        "where.lang: no record has ENN; did you mean EN?",
+    ),
+    (
+        {"a": {"parts": [{"source": "apple", "where": {"gen": ["SI", "x"]}}]}},
+        "where.gen: no record has x; known: COL, HG",
+    ),
+    (
+        {"a": {"parts": [{"source": "apple", "where": {"output": "[a"}}]}},
+        "where.output: is no regular expression: unclosed character class",
+    ),
+    (
+        {"a": {"parts": [{"source": "apple", "where": {"cluster": "mine"}}]}},
+        "where.cluster: Input should be a valid bool",
+    ),
+    ({"a": {"parts": [{"source": "apple"}], "leaks": "dorp"}}, "a.leaks: Input should be 'keep' or 'drop'"),
     ({"a": {"parts": [{"source": "apple"}], "licence": "permisive"}}, "no-noncommercial, permissive"),
     ({"a": {"parts": [{"source": "apple"}], "licence": ["MTI"]}}, "did you mean MIT"),
     ({"a": {"parts": [{"source": "apple"}], "dedup": "nearly"}}, "'none', 'exact', 'prompt' or 'near'"),

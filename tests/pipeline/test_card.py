@@ -16,7 +16,7 @@ from published import CREDITS, collected, judged, mixture, row, verdict
 from pipeline import folder, shards
 from pipeline.card import DRAWN, card
 from pipeline.collect import SAMPLES
-from pipeline.composition import drawn
+from pipeline.composition import MARGIN, drawn
 from pipeline.findings import found
 from pipeline.front_matter import front_matter, hub_licence
 from pipeline.held import held
@@ -385,6 +385,18 @@ def test_a_picture_of_many_sources_and_of_none() -> None:
     with Image.open(io.BytesIO(drawn({"source": many}, DRAWN))) as image:
         assert image.height < 1400
     assert drawn({}, DRAWN).startswith(b"\x89PNG")
+
+
+def test_a_legend_that_is_long_takes_more_lines_and_stays_on_the_picture() -> None:
+    names = {"license": {f"LicenseRef-of-a-name-that-is-long-{number}": 10 - number for number in range(7)}}
+    few = {"license": {"MIT": 3, "CC0-1.0": 1}}
+    with (
+        Image.open(io.BytesIO(drawn(names, {"license": "Licence"}))) as long,
+        Image.open(io.BytesIO(drawn(few, {"license": "Licence"}))) as short,
+    ):
+        assert long.height > short.height
+        margin = long.crop((long.width - MARGIN, 0, long.width, long.height))
+        assert margin.getcolors() == [(MARGIN * long.height, (255, 255, 255))]
 
 
 def test_a_column_no_one_described_is_listed_all_the_same(text: str) -> None:

@@ -15,6 +15,7 @@ from collecting import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mixing import Row, built, catalog, frame, numbered, store
+from mixing import rows as listed
 from test_policies import judge, pair
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -115,7 +116,7 @@ def test_by_counts_too_rows_are_those_of_the_mixture_where_nothing_is_estimated(
     rest: Row = {"dedup": "none"}
     fixed = sum(quota.get("rows", 0) for quota, _ in parts)
     if len({"weight" in quota for quota, _ in parts}) == 1 and data.draw(st.booleans()):
-        rest["total"] = {"rows": data.draw(st.integers(max(1, fixed), 90))}
+        rest["total"] = {"rows": data.draw(st.integers(max(1, fixed), max(90, fixed)))}
     made = built(tmp_path, *named, **rest).manifest
     for found in (both(tmp_path, *named, counts=True, **rest), both(tmp_path, *named, **rest)):
         same(found, made)
@@ -161,6 +162,39 @@ def test_policies_on_single_records_are_counted_and_duplicates_go_by_rates(tmp_p
     ranged = both(tmp_path, part | {"where": {"answer_chars": {"min": 5}}}, counts=True, **policies)
     assert ranged["parts"][0]["unreckoned"] == ["where answer_chars"]
     assert (ranged["basis"], rows(ranged)) == ("at most", {"first": 13})
+
+
+def test_by_counts_too_an_earlier_part_of_a_source_has_its_records(tmp_path: Path) -> None:
+    store(tmp_path, "first", frame("first", [{"output": str(at), "lang": "CN" if at < 3 else "EN"} for at in range(8)]))
+    judge(tmp_path, "first", [{}] * 8)
+    pair(tmp_path, ["first"], [])
+    books = folder.manifest(tmp_path / "verdicts" / "first") or {}
+    books |= {"records": 8, "clustered": {"row": 0, "request": 0}}
+    folder.write_manifest(tmp_path / "verdicts" / "first", books)
+    notions = {name: {"row": 0, "request": 0} for name in ("copies", "clustered", "clusters")}
+    folder.write_manifest(tmp_path / "verdicts" / "_pairs", {"sources": {"first": ""}, "fingerprint": "0"} | notions)
+    known = catalog({"source": "first"})
+
+    def planned_twice(where: Row, *, counts: bool, **rest: Any) -> list[Row]:
+        parts: list[Row] = [{"source": "first", "where": where}, {"source": "first"}]
+        path = _file(tmp_path, parts=parts, **rest)
+        found: list[Row] = planned(known, str(path), tmp_path, exact=not counts)["parts"]
+        return found
+
+    for counts in (False, True):
+        first, second = planned_twice({"lang": "CN"}, counts=counts)
+        assert (first["rows"], second["rows"], second["left_out"]) == (3, 5, {"duplicate": 3})
+        assert [part["rows"] for part in planned_twice({"lang": "CN"}, counts=counts, dedup="none")] == [3, 8]
+    # What a cell does not tell, it does not tell of the earlier part either.
+    first, second = planned_twice({"row": {"max": 2}}, counts=True)
+    assert (second["unreckoned"], second["basis"], second["rows"]) == (["what earlier parts have"], "at most", 8)
+    again: list[Row] = [{"source": "belle"}, {"mixture": "belle-cot"}]
+    unbuilt = planned(load(), str(_file(tmp_path, parts=again)), tmp_path)
+    assert [(part["source"], part["rows"]) for part in unbuilt["parts"]] == [
+        ("belle", 2_550_000),
+        ("belle", 0),
+        ("cot", 149_542),
+    ]
 
 
 def test_counts_are_kept_until_the_records_or_their_verdicts_change(tmp_path: Path) -> None:
@@ -241,6 +275,23 @@ def test_tokens_are_counted_once_and_give_the_steps_of_a_recipe(tmp_path: Path, 
     assert (rows(asked), asked["parts"][0]["tokens"]) == ({"absent": None}, 4096)
 
 
+def test_what_training_has_of_the_lengths_is_that_of_its_rows(tmp_path: Path, words: Path) -> None:
+    """Held-out rows stand once, whatever quotas draw, and are as long as they are."""
+    store(tmp_path, "first", frame("first", [{"instruction": "a " * at, "output": f"{at}"} for at in range(1, 10)]))
+    known = catalog({"source": "first", "rows": 18, "max_repeat": 2}, holdout={"rows": 4}, tokenizer=str(words))
+    found = planned(known, "both", tmp_path)
+    made = mix(known, "both", tmp_path, Engine(1))
+    lengths = {
+        split: sum(len(message["content"].split()) for row in listed(made, split) for message in row["messages"])
+        for split in ("train", "holdout")
+    }
+    assert made.manifest["rows"] == found["rows"] == {"train": 10, "holdout": 4}
+    assert found["tokens"] == {"all": lengths["train"] + lengths["holdout"], "train": lengths["train"]}
+    # By counts it is in proportion to the rows.
+    near = planned(known, "both", tmp_path, exact=False)["tokens"]
+    assert near["train"] == round(near["all"] * 10 / 14)
+
+
 def test_what_a_licence_policy_forbids_is_told_with_the_reasons(tmp_path: Path, capsys: Any) -> None:
     free = {"license": "MIT"}
     listed = [free | {"output": "1"}, *({"license": "CC-BY-NC-4.0", "output": f"{at}"} for at in range(2, 5))]
@@ -258,6 +309,8 @@ def test_what_a_licence_policy_forbids_is_told_with_the_reasons(tmp_path: Path, 
     none = both(tmp_path, {"source": "first", "where": {"license": "CC-BY-NC-4.0"}}, licence="permissive")
     assert (rows(none), none["licence"]["forbidden"]) == ({"first": 0}, [barred])
     unbuilt = planned(load(), str(_file(tmp_path, licence="permissive", parts=[{"source": "belle"}])), tmp_path)
+    show(unbuilt)
+    assert "\n  belle, ~2,550,000 rows under unknown: unknown (no licence is stated" in capsys.readouterr().out
     said = unbuilt["licence"]["forbidden"][0]
     assert (said["source"], said["licence"], said["rows"]) == ("belle", "unknown", 2_550_000)
     assert said["because"][0] == "unknown (no licence is stated, or several that disagree)"
@@ -366,7 +419,7 @@ def test_the_command_tells_it_in_tables_and_as_json(samples: Path, tmp_path: Pat
     told = json.loads(command("alpaca-belle-cot", "--out", str(samples), "--recipe", "lora", "--json"))
     assert told["rows"] == {"train": 101, "holdout": 5}
     empty = command("alpaca-gpt4", "--out", str(tmp_path)).splitlines()
-    assert empty[0] == "alpaca-gpt4: 52,002 candidates, ≤52,002 rows"
+    assert empty[0] == "alpaca-gpt4: ~52,002 candidates, ≤52,002 rows"
     assert "≤ at most, for what is not reckoned leaves out more" in empty
 
 

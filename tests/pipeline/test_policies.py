@@ -99,6 +99,33 @@ def test_where_asks_every_column_and_verdict(tmp_path: Path) -> None:
     assert let_in(language="fr", flags="refusal", answer_chars={"min": 10}) == [0]
 
 
+def test_where_asks_what_texts_a_record_has_and_what_stands_in_them(tmp_path: Path) -> None:
+    turn = {"user": "Hi.", "assistant": "Hello."}
+    listed: list[Row] = [
+        {"rationale": "I know.", "input": "x", "extra": '{"author": "human"}'},
+        {"history": [turn, turn], "system": "Be kind.", "extra": '{"author": "chatgpt"}'},
+        {"rejected": "No.", "history": [turn], "instruction": "写一首诗。"},
+    ]
+    store(tmp_path, "first", frame("first", [{"output": f"Say {at}.", **row} for at, row in enumerate(listed)]), cuts=2)
+
+    def let_in(**where: Any) -> list[int]:
+        mixed = built(tmp_path, {"source": "first", "where": where})
+        closes(mixed)
+        return taken(mixed)
+
+    assert (let_in(rationale=True), let_in(rationale=False)) == ([0], [1, 2])
+    assert (let_in(input=True), let_in(input=False)) == ([0], [1, 2])
+    assert (let_in(system=True), let_in(rejected=True)) == ([1], [2])
+    assert (let_in(history={"min": 1}), let_in(history={"max": 0}), let_in(history={"min": 2})) == ([1, 2], [0], [1])
+    assert (let_in(extra='"author": "human"'), let_in(extra=False)) == ([0], [2])
+    assert (let_in(output="[02]"), let_in(instruction=r"\p{Han}"), let_in(rationale="^I know")) == ([0, 2], [2], [0])
+    assert let_in(output="(?i)SAY", history={"max": 1}) == [0, 2]
+    judge(tmp_path, "first", [{"cluster": "a" * 32}, {}, {"cluster": "a" * 32, "request_cluster": "a" * 32}])
+    pair(tmp_path, ["first"], [(1, 3)])
+    assert (let_in(cluster=True), let_in(cluster=False)) == ([0, 2], [1])
+    assert (let_in(request_cluster=False), let_in(request_cluster=True, rejected=True)) == ([0, 1], [2])
+
+
 def test_flags_leaks_and_licences_are_refused_by_reason(tmp_path: Path) -> None:
     listed = [{"output": str(at), "license": "CC-BY-NC-4.0" if at == 4 else "MIT"} for at in range(5)]
     store(tmp_path, "first", frame("first", listed))
@@ -188,6 +215,8 @@ def test_a_holdout_never_parts_a_cluster(tmp_path: Path, near: list[tuple[int, i
     assert len(held) == wanted  # there are rows enough that are near nothing
     crowd = {0, *range(21, 40, 3)}
     assert not crowd & set(held) or crowd <= set(held)
+    # Nor a pair, though a cluster is a star, and a chain may be two of them.
+    assert all((a - 1 in held) == (b - 1 in held) for a, b in near if a != b)
 
 
 def test_a_holdout_of_pairs_takes_both_and_never_more_than_asked(tmp_path: Path) -> None:

@@ -73,6 +73,22 @@ def test_a_source_that_the_catalog_has_dropped_keeps_to_no_policy(tmp_path: Path
         check("two", manifest, place, {})
 
 
+def test_terms_that_the_catalog_has_come_to_state_count_as_well(tmp_path: Path) -> None:
+    told = summary({("MIT", ()): {"alpaca": 1, "mine": 2}})
+    place = mixture(tmp_path, [row(1) | {"license": "MIT"}], licence="no-noncommercial", licences=told)
+    manifest = folder.manifest(place) or {}
+    check("two", manifest, place, {"alpaca": ("MIT", ())})
+    with pytest.raises(CatalogError, match="alpaca, 1 row: non-commercial") as error:
+        check("two", manifest, place, SOURCES)
+    assert "mine" not in str(error.value)
+    with pytest.raises(CatalogError, match="alpaca, 1 row: non-commercial"):
+        write("two", tmp_path / "tree", tmp_path, CREDITS)
+    # What was stated when the mixture was built is not forgotten.
+    barred = manifest | {"licences": summary({("MIT", ("research-only",)): {"alpaca": 1}})}
+    with pytest.raises(CatalogError, match="alpaca, 1 row: research-only"):
+        check("two", barred, place, {"alpaca": ("MIT", ())})
+
+
 def test_a_policy_that_no_one_knows_is_an_error(tmp_path: Path) -> None:
     place = built(tmp_path, licence="strict")
     with pytest.raises(CatalogError, match=r"^mixture two: licence: give any, no-noncommercial, permissive, or a list"):

@@ -161,6 +161,32 @@ def test_what_goes_wrong_in_passing_is_tried_again(
     assert 1 <= len(waits) <= 2
 
 
+class KilledError(Exception):
+    """The end of a push in the midst of a request."""
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before it arrives", "before it is answered"])
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_a_push_that_ends_at_any_request_is_taken_up_where_it_was(
+    hub: Hub, out: Path, method: str, path: str, late: bool
+) -> None:
+    def killed(_: float) -> None:
+        raise KilledError
+
+    hub.fail(method, path, cut=True, late=late)
+    with pytest.raises(KilledError):
+        push("two", "me/two", out, CREDITS, wait=killed)
+    if hub.repos:
+        assert published(hub) in ({}, content(out / "hub" / "two"))
+    staged = (out / "hub" / "two" / TRAIN).stat().st_ino
+    done = push("two", "me/two", out, CREDITS)
+    assert published(hub) == content(out / "hub" / "two")
+    assert len(hub.repos["datasets/me/two"].commits) == 2
+    assert hub.again == []  # no object was sent twice
+    assert done.changed == (path != "/commit/main" or not late)
+    assert (out / "hub" / "two" / TRAIN).stat().st_ino == staged
+
+
 @pytest.mark.parametrize(
     ("headers", "waited"),
     [

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
@@ -13,9 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from published import CREDITS, collected, content, digest, judged, mixture, row, rows_of, verdict
 
+from collectors.catalog import load
 from collectors.errors import ArtefactError
 from pipeline import folder, parquet
+from pipeline.export import export
+from pipeline.formats import Format
 from pipeline.push import listing, write
+
+Row = dict[str, Any]
 
 TRAIN = "data/train-00000-of-00001.parquet"
 HOLDOUT = "data/holdout-00000-of-00001.parquet"
@@ -52,6 +58,76 @@ def test_datasets_reads_both_splits_of_a_local_tree(out: Path, tmp_path: Path, m
     write("two", tmp_path / "tree", out, CREDITS)
     found = datasets.load_dataset(str(tmp_path / "tree"), cache_dir=str(tmp_path / "cache"))
     assert {split: rows.to_list() for split, rows in found.items()} == {"train": ROWS, "holdout": [row(4)]}
+
+
+FORMS: list[tuple[Format, Row]] = [
+    (
+        "alpaca",
+        {"instruction": "Name a colour.", "input": "", "output": "Red.", "id": row(3)["id"], "source": "alpaca"},
+    ),
+    ("messages", {"messages": row(3, answer="Red.")["messages"]}),
+    (
+        "sharegpt",
+        {
+            "conversations": [{"from": "human", "value": "Name a colour."}, {"from": "gpt", "value": "Red."}],
+            "id": row(3)["id"],
+            "source": "alpaca",
+        },
+    ),
+    (
+        "prompt-completion",
+        {
+            "prompt": [{"role": "user", "content": "Name a colour."}],
+            "completion": [{"role": "assistant", "content": "Red."}],
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("form", "third"), FORMS)
+def test_rows_are_published_in_the_formats_of_export(
+    form: Format, third: Row, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets
+
+    to, beside = tmp_path / "tree", tmp_path / "export"
+    assert write("two", to, out, CREDITS, form=form).changed
+    assert not write("two", to, out, CREDITS, form=form).changed
+    exported = export(load(), beside, out, name="two", mixture=True, form=form, kind="parquet")
+    assert exported.manifest["rows"] == 4
+    for split, count in (("train", 3), ("holdout", 1)):
+        assert rows_of(to, split) == pq.ParquetFile(beside / f"{split}.parquet").read().to_pylist()
+        assert len(rows_of(to, split)) == count
+    assert rows_of(to, "train")[2] == third
+    found = datasets.load_dataset(str(to), cache_dir=str(tmp_path / "cache"))
+    assert found["train"][2] == third
+    told = [(file.path, file.bytes, file.sha256) for file in listing("two", out, CREDITS, form=form)]
+    assert told == [(path, len(data), digest(data)) for path, data in sorted(content(to).items())]
+    text = (to / "README.md").read_text()
+    assert f"Rows are laid out as `--format {form}` has them" in text
+    assert "No column tells a row's licence." in text
+    shown = text.partition("## Columns")[2].partition("## Citation")[0]
+    assert [line.split("`")[1] for line in shown.splitlines() if line.startswith("| `")] == list(third)
+    assert write("two", to, out, CREDITS).changed
+    assert rows_of(to, "train") == ROWS
+
+
+def test_the_command_takes_a_format_by_its_name(out: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipeline", "push", "two", "--out", str(out), "--to", str(tmp_path / "tree")]
+    subprocess.run([*command, "--format", "messages"], check=True, capture_output=True)
+    assert rows_of(tmp_path / "tree", "holdout") == [{"messages": row(4)["messages"]}]
+    done = subprocess.run([*command, "--format", "mesages"], check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "messages" in done.stderr
+
+
+def test_formats_are_cut_into_shards_as_well_and_lose_nothing(tmp_path: Path) -> None:
+    rows = [row(place, answer=noise(place, 2000)) for place in range(40)]
+    mixture(tmp_path, rows, per_file=7)
+    write("two", tmp_path / "tree", tmp_path, CREDITS, form="sharegpt", shard_bytes=10_000)
+    assert len(list((tmp_path / "tree" / "data").iterdir())) > 2
+    said = [one["conversations"][1]["value"] for one in rows_of(tmp_path / "tree", "train")]
+    assert said == [noise(place, 2000) for place in range(40)]
 
 
 def test_the_manifest_names_the_files_and_no_machine(tmp_path: Path) -> None:

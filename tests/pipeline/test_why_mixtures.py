@@ -14,6 +14,8 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.catalog import Catalog
+from collectors.mixture import Mixture, Part
+from collectors.where import Where
 from pipeline import decisions, folder
 from pipeline.card import Credit
 from pipeline.diff.answer import diff
@@ -258,3 +260,20 @@ def test_decisions_are_one_byte_a_record_in_the_order_of_lineage(laid: Any) -> N
     assert frame["outcome"][5] == "licence"
     assert decisions.outcomes(mixed["near"].folder, [11, 5, 11]) == ["duplicate", "licence", "duplicate"]
     assert [file["path"] for file in mixed["near"].manifest["files"]] == ["train-00000.arrow", "holdout-00000.arrow"]
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ({"rationale": True}, "it has no rationale"),
+        ({"output": False}, "it has output"),
+        ({"output": "^Bye"}, "its output holds no match of ^Bye"),
+        ({"history": {"max": 0}}, "history is 1 long, the part takes at most 0"),
+        ({"cluster": False, "input": True}, "it has no input, it has cluster"),
+    ],
+)
+def test_what_is_said_of_texts_is_whether_they_are_there_and_not_their_words(where: Row, said: str) -> None:
+    record = {"rationale": None, "output": "Hello.", "input": "", "history": [{"user": "Hi.", "assistant": "Hello."}]}
+    part = Part(source="first", where=Where.model_validate(where))
+    mixture = Mixture(about="A test.", parts=[part])
+    assert rules.said("where", mixture, part, record, {"cluster": "a" * 32}) == said
