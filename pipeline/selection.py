@@ -24,6 +24,9 @@ from pipeline.shards import ROWS
 
 Verdicts = npt.NDArray[np.uint8]
 
+MOST: Final = 2**31
+"""Rows of a mixture, whose positions are of 32 bits."""
+
 REASONS: Final = (
     "where",
     "licence",
@@ -92,11 +95,11 @@ class Order:
 def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -> Selection:
     """Choose the records of a mixture that is written out; near-duplicates are known by the `pairs` in this folder.
 
-    Raises `CatalogError` (which names the mixture `name`) when it would have no training rows.
+    Raises `CatalogError` (which names the mixture `name`) when it would have no training rows, or more than `MOST`.
     """
     verdict = barred(mixture, keys, pairs)
     accepted = places(verdict == TAKEN) if mixture.holdout is not None else np.empty(0, np.uint32)
-    repeats, shortfalls = _drawn(mixture, keys, verdict)
+    repeats, shortfalls = _drawn(name, mixture, keys, verdict)
     if not repeats.any():
         raise CatalogError(
             f"mixture {name}: its parts give no rows: {_losses(mixture, keys, verdict)}; see their where"
@@ -144,7 +147,7 @@ def barred(mixture: Mixture, keys: Keys, pairs: Path | None = None) -> Verdicts:
     return verdict
 
 
-def _drawn(mixture: Mixture, keys: Keys, verdict: Verdicts) -> tuple[Numbers, list[Shortfall]]:
+def _drawn(name: str, mixture: Mixture, keys: Keys, verdict: Verdicts) -> tuple[Numbers, list[Shortfall]]:
     """How many rows each record becomes; those that quotas leave out get their verdict here."""
     repeats = np.zeros(len(keys.age), np.uint32)
     level, drawn = tree(mixture)
@@ -159,6 +162,8 @@ def _drawn(mixture: Mixture, keys: Keys, verdict: Verdicts) -> tuple[Numbers, li
         costs = {unit: found[records].astype(np.int64) for unit, found in measured.items()}
         pools.append(Pool(size=len(records), most=pool.quota.max_repeat, costs=costs))
     sizes, shortfalls = allotted(level, pools)
+    if (rows := sum(sizes)) > MOST:
+        raise CatalogError(f"mixture {name}: asks for {rows:,} rows; {MOST:,} is the most, so lower its max_repeat")
     for pool, records, seed, size in zip(drawn, members, seeds, sizes, strict=True):
         repeats[records] = size // max(1, len(records))
         if extra := size % max(1, len(records)):

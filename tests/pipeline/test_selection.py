@@ -147,6 +147,12 @@ def test_a_part_added_at_the_end_leaves_the_others_alone(
             assert sequence(before, known(first, second), part) == sequence(after, known(first, second, added), part)
 
 
+def test_more_rows_than_can_be_ordered_are_refused() -> None:
+    recipe = mixture({"rows": 10**10, "max_repeat": 10**10})
+    with pytest.raises(CatalogError, match=r"asks for 10,000,000,000 rows; .* so lower its max_repeat"):
+        select("test", recipe, known([1, 2]))
+
+
 @given(st.lists(st.lists(st.integers(0, 30), max_size=30), min_size=1, max_size=3), SEEDS, st.data())
 def test_the_ledger_closes_and_no_id_is_taken_twice(parts: list[list[int]], seed: int, data: st.DataObject) -> None:
     choices: st.SearchStrategy[dict[str, object]] = st.sampled_from(
