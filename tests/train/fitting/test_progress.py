@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Callable
+from itertools import count
 
 import numpy as np
 import pytest
@@ -17,13 +18,14 @@ from train.recipe import Recipe
 
 def shown(recipe: Recipe, *, terminal: bool, begin: int) -> str:
     """What is written while a training of eight steps goes on from step `begin` to its end."""
-    clock = iter(np.arange(0, 1000, 0.5).tolist())
+    clock = count(step=0.5)
     console = Console(file=io.StringIO(), force_terminal=terminal, width=120, get_time=lambda: next(clock))
     dealt = Steps(np.full(8, 100), recipe)
     state, control = TrainerState(global_step=begin), TrainerControl()
     arguments = TrainingArguments(output_dir="unused", use_cpu=True)
-    with Bar(dealt, console) as bar:
-        bar.progress.live.auto_refresh = False
+    bar = Bar(dealt, console)
+    bar.progress.live.auto_refresh = False  # else a thread looks at the clock as well
+    with bar:
         bar.on_train_begin(arguments, state, control)
         while state.global_step < dealt.total:
             state.global_step += 1
