@@ -14,7 +14,7 @@ from train.recipe import Recipe
 from train.release.card import card
 
 COUNTS = {"encoded": 16, "rows": 16, "trained_tokens": 400, "tokens": 1000}
-ENTRIES = [{"step": 0, "held_out_loss": 5.7, "epoch": 0.0}, {"step": 6, "held_out_loss": 4.2, "epoch": 1.5}]
+ENTRIES = [{"step": 0, "held_out_loss": 5.7, "epoch": 0.0}, {"step": 6.0, "held_out_loss": 4.2, "epoch": 1.5}]
 
 
 def finished(out: Path, mixed: Mixture, name: str, base: Path, recipe: Recipe, *, scale: float = 0.05) -> Path:

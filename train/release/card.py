@@ -40,7 +40,7 @@ def card(
         ("prompt format", f"`{recipe.prompt}`, in this tokenizer's chat template; loss on {recipe.loss_on} answers"),
         ("rows to train on", f"{parts['train']['encoded']:,} of {parts['train']['rows']:,}"),
         ("tokens", f"{parts['train']['tokens']:,}, of which {parts['train']['trained_tokens']:,} are trained"),
-        ("trained for", f"{entries[-1]['step']:,} steps, which are {entries[-1]['epoch']:.2f} epochs of these"),
+        ("trained for", f"{int(entries[-1]['step']):,} steps, which are {entries[-1]['epoch']:.3g} epochs of these"),
         ("optimiser", f"{recipe.optimiser}, batches of {recipe.batch} x {recipe.accumulation} a device"),
         ("learning rate", f"{recipe.learning_rate:g}, {recipe.schedule}, warm-up {recipe.warmup:g}"),
         ("seed", str(recipe.seed)),

@@ -236,7 +236,7 @@ def test_a_card_tells_base_mixture_licences_method_and_measures(
         "CC-BY-NC-4.0",
         "Apache-2.0",
         "4.2000 nats a token",
-        "6 steps, which are 1.50",
+        "6 steps, which are 1.5",
     ):
         assert said in text, said
     assert ("4 bits, nf4 with quantised scales" in text) == ("quantisation" in settings)
