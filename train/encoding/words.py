@@ -21,8 +21,8 @@ WORDS: Final = 200_000
 LONGEST: Final = 32
 """Characters of a word that is kept: longer ones, such as all that Chinese writes without a blank, come up once."""
 
-BORDER: Final = re.compile(r"(?<=\S)(?= )")
-"""Before a blank that stands behind anything but white space."""
+BORDER: Final = re.compile(r" (?<=\S )")
+"""A blank that stands behind anything but white space; a text is parted before it."""
 
 ENDINGS: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 LETTERS: Final = r"[^\r\n\p{L}\p{N}]?\p{L}+"
@@ -59,7 +59,7 @@ class Words:
     def ids(self, texts: Sequence[str]) -> list[Piece]:
         """The ids of whole texts."""
         known = self._known
-        parts = [BORDER.split(text) for text in texts]
+        parts = [parted(text) for text in texts]
         new = list(dict.fromkeys(filterfalse(known.__contains__, chain.from_iterable(parts))))
         known.update(zip(new, encoded(self.backend, new), strict=True))
         pieces = [b"".join(map(known.__getitem__, part)) for part in parts]
@@ -67,6 +67,12 @@ class Words:
             if len(word) > LONGEST or len(known) > WORDS:
                 del known[word]
         return pieces
+
+
+def parted(text: str) -> list[str]:
+    """The parts of a text, from one `BORDER` to the next."""
+    first, *rest = BORDER.split(text)  # which looks for the blank first, and so passes over other letters fast
+    return [first, *[" " + part for part in rest]]
 
 
 def encoded(backend: Tokenizer, texts: list[str]) -> list[Piece]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from train.encoding import words
-from train.encoding.words import BORDER, PATTERNS, Words, encoded, parts_at_blanks
+from train.encoding.words import PATTERNS, Words, encoded, parted, parts_at_blanks
 
 CORPUS: Final = [
     "It's a fox: the red one, isn't it? We'd seen 12 or 345 of them (at least).",
@@ -53,6 +53,11 @@ def found(backend: Tokenizer, text: str) -> list[str]:
     return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text)]
 
 
+def test_a_text_is_parted_before_the_first_blank_behind_anything_else() -> None:
+    assert parted(" one  two\n three 四 ") == [" one", "  two\n three", " 四", " "]
+    assert parted("") == [""]
+
+
 @pytest.mark.parametrize("name", KNOWN)
 @settings(max_examples=150, deadline=None)
 @given(texts=st.lists(TEXTS | st.text(max_size=12), min_size=1, max_size=4))
@@ -60,7 +65,7 @@ def test_the_words_and_ids_of_a_text_are_those_of_its_parts(name: str, texts: li
     backend = KNOWN[name]
     assert parts_at_blanks(backend)
     for text in texts:
-        assert [word for part in BORDER.split(text) for word in found(backend, part)] == found(backend, text)
+        assert [word for part in parted(text) for word in found(backend, part)] == found(backend, text)
     known = Words(backend)
     for _ in range(2):  # learnt, and then looked up
         assert known.ids(texts) == encoded(backend, texts)
@@ -71,7 +76,7 @@ def test_whatever_stands_before_a_blank_does_not_reach_across(name: str) -> None
     backend = KNOWN[name]
     characters = [chr(code) for code in range(0x3100)]
     text = "\n".join(f"{one} b{one} 1 {one}. {one}" for one in characters)
-    assert [word for part in BORDER.split(text) for word in found(backend, part)] == found(backend, text)
+    assert [word for part in parted(text) for word in found(backend, part)] == found(backend, text)
 
 
 def test_what_is_composed_stands_on_one_side_of_a_blank() -> None:
