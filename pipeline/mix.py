@@ -114,6 +114,8 @@ def ready(catalog: Catalog, name: str, out: Path) -> Ready:
 def of_recipe(name: str, mixture: Mixture, catalog: Catalog, out: Path) -> Ready:
     """The same for a mixture that is written out; the errors are `ready`'s."""
     records = _records(name, mixture, out)
+    # One that is named must be there, whether anything is counted by it or not.
+    by = counter(mixture.tokenizer) if mixture.tokenizer is not None else None
     return Ready(
         name=name,
         mixture=mixture,
@@ -121,7 +123,7 @@ def of_recipe(name: str, mixture: Mixture, catalog: Catalog, out: Path) -> Ready
         folders=[out / "records" / part.source for part in mixture.parts],
         records=records,
         applied=applied(name, mixture, catalog, out, characters="characters" in mixture.units),
-        counter=counter(mixture.tokenizer or "") if "tokens" in mixture.units else None,
+        counter=by if "tokens" in mixture.units else None,
         out=out,
     )
 

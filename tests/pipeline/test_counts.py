@@ -114,18 +114,23 @@ def test_another_tokenizer_makes_another_mixture(tmp_path: Path, words: Path) ->
 def test_a_tokenizer_that_is_not_there_is_one_line(tmp_path: Path, words: Path) -> None:
     store(tmp_path, "first", frame("first", [{}]))
 
-    def said(name: str) -> str:
+    def said(name: str, **part: int) -> str:
         with pytest.raises(CatalogError) as caught:
-            built(tmp_path, {"source": "first", "tokens": 3}, tokenizer=name)
+            built(tmp_path, {"source": "first", **part}, tokenizer=name)
         assert "\n" not in str(caught.value)
         return str(caught.value)
 
-    assert said(str(tmp_path / "none")) == (
-        f"tokenizer {tmp_path / 'none'}: there is no {tmp_path / 'none' / 'tokenizer.json'}; "
-        "name a folder that holds one, or a Hub id"
+    # Also where nothing is counted by it.
+    assert (
+        said(str(tmp_path / "none"), tokens=3)
+        == said(str(tmp_path / "none"))
+        == (
+            f"tokenizer {tmp_path / 'none'}: there is no {tmp_path / 'none' / 'tokenizer.json'}; "
+            "name a folder that holds one, or a Hub id"
+        )
     )
     (tmp_path / "tokenizer.json").write_text("{}")
-    assert "cannot be read" in said(str(tmp_path))
+    assert "cannot be read" in said(str(tmp_path), tokens=3)
     with pytest.raises(ValueError, match="tokens are counted by a tokenizer; name one"):
         built(tmp_path, {"source": "first", "tokens": 3})
 
