@@ -13,12 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pyarrow as pa
 
 from collectors.errors import ArtefactError
 from collectors.mixture import Mixture
 from pipeline import shards
+from pipeline.arrays import arrow
 from pipeline.keys import DRAWN_AT_ONCE, Keys, Numbers, draws
 from pipeline.quota import Drawn, tree
 from pipeline.selection import REASONS, TAKEN, Selection, seed_of
@@ -49,11 +49,10 @@ def keep(place: Path, mixture: Mixture, known: Keys, chosen: Selection) -> dict[
     (by number) it was among, the `rule` it served, of how many records (`of`) it took how many (`taken`), and the
     `last` draw that was among these, None where none was.
     """
-    # Made by polars, for pyarrow loads all of pandas to make an array.
-    names = pl.Series([*REASONS, *SPLITS]).to_arrow(compat_level=pl.CompatLevel.oldest())
+    names = arrow([*REASONS, *SPLITS])
     with pa.ipc.new_file(str(place / FILE), SCHEMA, options=_OPTIONS) as writer:
         for outcomes in _batches(known, chosen):
-            column = pa.DictionaryArray.from_arrays(pl.Series(outcomes).to_arrow(), names)
+            column = pa.DictionaryArray.from_arrays(arrow(outcomes), names)
             writer.write_batch(pa.record_batch([column], schema=SCHEMA))
     rows = len(chosen.verdict)
     drawn = [entry for pool in tree(mixture)[1] for entry in _draws(mixture, pool, known, chosen)]

@@ -80,11 +80,11 @@ def building(folder: Path) -> Iterator[Path]:
         for path in part.rglob(f"*{ASIDE}"):
             path.unlink(missing_ok=True)
         for path in [*part.rglob("*"), part]:
-            _sync(path)
+            sync(path)
         if folder.exists():
             folder.rename(old)
         part.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -113,7 +113,7 @@ def restore(folder: Path) -> None:
             old.rename(folder)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Flush a file, or the entries of a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

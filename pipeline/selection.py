@@ -25,7 +25,7 @@ from pipeline.shards import ROWS
 Verdicts = npt.NDArray[np.uint8]
 
 MOST: Final = 2**31
-"""Rows of a mixture, whose positions are of 32 bits."""
+"""The most rows of a mixture: their positions are of 32 bits."""
 
 REASONS: Final = (
     "where",
@@ -109,7 +109,8 @@ def select(name: str, mixture: Mixture, keys: Keys, pairs: Path | None = None) -
         together = pairs if mixture.dedup != "near" else None
         stands = linked(keys, accepted, together, mixture.notion, unique=mixture.dedup != "none")
         stands = stands[verdict[accepted] == TAKEN]
-        taken, accepted = places(verdict == TAKEN), np.empty(0, np.uint32)
+        del accepted  # which nothing asks for any more, and a holdout takes much memory
+        taken = places(verdict == TAKEN)
         held[taken] = held_out(name, mixture.holdout, mixture.seed, keys, taken, stands)
         if (wanted := holdout_rows(mixture.holdout, len(taken))) > (rows := int(held.sum())):
             shortfalls.append(Shortfall(part=HOLDOUT, unit="rows", asked=wanted, given=rows))

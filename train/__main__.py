@@ -1,7 +1,7 @@
 """`python -m train`: the command line of training. Parses, calls one function, prints what it says."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,6 +10,9 @@ from collectors.commands import application
 from collectors.commands import run as run_command
 from train.quiet import quiet
 from train.runs import Sharding
+
+if TYPE_CHECKING:
+    from train.mixture import Mixture
 
 app = application()
 
@@ -58,17 +61,15 @@ def _run(
 
     Tokens are kept in OUT/tokens/. A run that is finished and would come out the same is left alone.
     """
-    from pipeline.licences import stated
-    from train import mixture
     from train import recipe as recipes
 
-    chosen = recipes.load(recipe or ("lora" if base else "demo"), base=base, settings=settings or ())
-    catalog = load()
-    mixed = mixture.find(out, catalog.built_name(mix), stated(catalog))
+    wanted = recipe or ("lora" if base else "demo")
+    chosen = recipes.load(wanted, base=base, settings=settings or ())
+    mixed = _found(out, mix)
     quiet()
     from train import run
 
-    named = name or _named(mixed.name, recipe, base)
+    named = name or _named(mixed.name, wanted, base)
     run.train(out, mixed, chosen, name=named, processes=gpus, sharding=sharding, say=_say)
 
 
@@ -85,13 +86,10 @@ def _plan(
     sharding: Sharding_ = "none",
 ) -> None:
     """Tell a training's parameters, memory by part and steps, before anything is loaded."""
-    from pipeline.licences import stated
-    from train import mixture
     from train import recipe as recipes
 
     chosen = recipes.load(recipe, base=base, settings=settings or ())
-    catalog = load()
-    mixed = None if mix is None else mixture.find(out, catalog.built_name(mix), stated(catalog))
+    mixed = None if mix is None else _found(out, mix)
     quiet()
     from train.planning import plan
 
@@ -144,10 +142,18 @@ def _push(
     publish.publish(place, repo=repo, to=to, public=public, dry=dry, merged=merged, say=_say)
 
 
-def _named(mix: str, recipe: str | None, base: str | None) -> str:
+def _found(out: Path, mix: str) -> "Mixture":
+    """The built mixture that is meant by a name, an alias or the path of its file."""
+    from pipeline.licences import stated
+    from train import mixture
+
+    catalog = load()
+    return mixture.find(out, catalog.built_name(mix), stated(catalog))
+
+
+def _named(mix: str, recipe: str, base: str | None) -> str:
     """The name of a run that was given none: mixture, recipe and, where one is given, base."""
-    chosen = recipe or ("lora" if base else "demo")
-    return "-".join([mix, Path(chosen).stem, *([Path(base).name] if base else [])])
+    return "-".join([mix, Path(recipe).stem, *([Path(base).name] if base else [])])
 
 
 def _say(line: str) -> None:

@@ -16,6 +16,7 @@ from collectors.mixture import Mixture
 from pipeline import decisions, keys
 from pipeline.folder import manifest
 from pipeline.judge.verdict import REPRESENTATIVE
+from pipeline.selection import seed_of
 from pipeline.why.near import paired
 from pipeline.why.places import Lineage, Place, Records
 from pipeline.why.rules import SAID, STANDS, said
@@ -201,7 +202,6 @@ class Built:
         if not every:
             return None
         last = every[-1]
-        first = self.recipe.parts[last["parts"][0]]
-        seed = self.recipe.seed if first.seed is None else first.seed
+        seed = seed_of(self.recipe.parts[last["parts"][0]], self.recipe)
         mine = int(keys.draws_of(pl.Series([ident]), seed, "draw").item())
         return {"value": mine} | {name: last[name] for name in ("of", "taken", "last")}

@@ -12,6 +12,7 @@ from collectors.errors import ArtefactError, TemplateError
 from collectors.mixture import Mixture, Part
 from collectors.record import keyed
 from pipeline import keys, shards
+from pipeline.selection import seed_of
 from pipeline.why.places import LINEAGE, Lineage
 
 Record = dict[str, Any]
@@ -103,7 +104,7 @@ def wording(part: Part, mixture: Mixture, record: Record, worn: str) -> Record:
         return told
     from templates import template  # dear to load, and plain rows do without
 
-    seed = mixture.seed if part.seed is None else part.seed
+    seed = seed_of(part, mixture)
     told["draw"] = draw = int(keys.draws_of(pl.Series([record["id"]]), seed, "template").item())
     try:
         known = template.load(part.template)

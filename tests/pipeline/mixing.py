@@ -7,6 +7,9 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.catalog import Catalog
 from collectors.record import HISTORY, SCHEMA, ids
@@ -15,6 +18,17 @@ from pipeline.engine import Engine
 from pipeline.mix import Mixed, mix
 
 Row = dict[str, Any]
+
+
+def tokenizer_of_words(place: Path, truncated: int | None = None) -> Path:
+    """The folder `place` with a tokenizer of which every word is one token, as a model has it."""
+    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = WhitespaceSplit()
+    if truncated is not None:
+        words.enable_truncation(truncated)
+    words.save(str(place / "tokenizer.json"))
+    return place
+
 
 PLAIN: Row = {
     "subset": "data.json",

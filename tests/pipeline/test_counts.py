@@ -6,10 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mixing import Row, built, contents, frame, rows, store
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
+from mixing import Row, built, contents, frame, rows, store, tokenizer_of_words
 
 from collectors.errors import ArtefactError, CatalogError
 from pipeline import folder
@@ -20,12 +17,7 @@ from pipeline.engine import Engine
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of which every word is one token, in a folder as a model has it."""
-    place = tmp_path_factory.mktemp("model")
-    plain = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    plain.pre_tokenizer = WhitespaceSplit()
-    plain.enable_truncation(2)
-    plain.save(str(place / "tokenizer.json"))
-    return place
+    return tokenizer_of_words(tmp_path_factory.mktemp("model"), truncated=2)
 
 
 CHAT: Row = {

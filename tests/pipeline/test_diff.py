@@ -13,10 +13,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mixing import tokenizer_of_words
 from published import mixture, row
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.errors import SuriError
 from collectors.record import HISTORY, SCHEMA, ids
@@ -95,11 +93,7 @@ def judge(out: Path, source: str, languages: dict[str, str]) -> None:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of which every word is one token, in a folder as a model has it."""
-    place = tmp_path_factory.mktemp("model")
-    plain = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    plain.pre_tokenizer = WhitespaceSplit()
-    plain.save(str(place / "tokenizer.json"))
-    return place
+    return tokenizer_of_words(tmp_path_factory.mktemp("model"))
 
 
 # ---- mixtures

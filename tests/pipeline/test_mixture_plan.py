@@ -14,12 +14,9 @@ import pytest
 from collecting import ROOT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mixing import Row, built, catalog, frame, numbered, store
+from mixing import Row, built, catalog, frame, numbered, store, tokenizer_of_words
 from mixing import rows as listed
 from test_policies import judge, pair
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.catalog import Catalog, load
 from collectors.errors import SuriError
@@ -62,11 +59,7 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tokenizer of which every word is one token."""
-    place = tmp_path_factory.mktemp("model")
-    plain = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    plain.pre_tokenizer = WhitespaceSplit()
-    plain.save(str(place / "tokenizer.json"))
-    return place
+    return tokenizer_of_words(tmp_path_factory.mktemp("model"))
 
 
 def same(found: Row, made: Row) -> None:

@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
+from mixing import tokenizer_of_words
 from typer.testing import CliRunner
 
 from pipeline import folder
@@ -46,9 +44,7 @@ def beside(place: Path) -> Path:
     (place / "EVAL" / "gsm8k" / "test.jsonl").write_text(json.dumps(ASKED) + "\n")
     (place / "EVAL" / "my own.jsonl").write_text(json.dumps(ASKED) + "\n")
     (place / "model").mkdir()
-    plain = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    plain.pre_tokenizer = WhitespaceSplit()
-    plain.save(str(place / "model" / "tokenizer.json"))
+    tokenizer_of_words(place / "model")
     return place
 
 

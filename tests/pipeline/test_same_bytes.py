@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mixing import Row, contents, frame, rows, store
+from mixing import Row, contents, frame, rows, store, tokenizer_of_words
 from mixing import catalog as plain_catalog
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from collectors.catalog import Catalog
 from pipeline import shards
@@ -45,9 +42,7 @@ def listed(source: str) -> list[Row]:
 
 def asking(place: Path) -> Catalog:
     """A catalog whose mixture asks for everything at once; it names a tokenizer, which is written to `place`."""
-    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    words.pre_tokenizer = WhitespaceSplit()
-    words.save(str(place / "tokenizer.json"))
+    tokenizer_of_words(place)
     known = plain_catalog(*({"source": source} for source in SIZES)).model_dump(by_alias=True)
     inner: Row = {"about": "Two.", "parts": [{"source": "c", "weight": 2}, {"source": "d", "weight": 1}]}
     outer: Row = {

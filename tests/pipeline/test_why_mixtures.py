@@ -8,10 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from mixing import Row, frame, rows, store
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
+from mixing import Row, frame, rows, store, tokenizer_of_words
 
 from collectors.catalog import Catalog
 from collectors.mixture import Mixture, Part
@@ -60,9 +57,7 @@ def listed(source: str) -> list[Row]:
 
 def known(place: Path) -> Catalog:
     """A catalog of the sources, in which `test.json` is a benchmark's file, and mixtures with every rule there is."""
-    words = Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    words.pre_tokenizer = WhitespaceSplit()
-    words.save(str(place / "tokenizer.json"))
+    tokenizer_of_words(place)
     source = {
         "title": "A source",
         "about": "Rows of a test.",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Ids = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
-Piece = bytes
+RawIds = bytes
 """The ids of a text, `WIDTH` bytes each: at once joined and compared, and one object however many they are."""
 WIDTH: Final = 4
 
@@ -67,11 +67,11 @@ def flagged(places: NDArray[np.int64] | Sequence[int], number: int) -> Flags:
     return flags
 
 
-def piece(ids: Sequence[int]) -> Piece:
-    """These ids as a piece."""
+def raw(ids: Sequence[int]) -> RawIds:
+    """These ids as bytes."""
     return array("i", ids).tobytes()
 
 
-def flat(pieces: Sequence[Piece]) -> Ids:
-    """The ids of many pieces, end to end; not to be written to."""
-    return np.frombuffer(b"".join(pieces), np.int32)
+def flat(texts: Sequence[RawIds]) -> Ids:
+    """The ids of many texts, end to end; not to be written to."""
+    return np.frombuffer(b"".join(texts), np.int32)

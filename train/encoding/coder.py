@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 
 from tokenizers import Tokenizer, models
 
-from train.encoding.coded import WIDTH, Piece, piece
+from train.encoding.coded import WIDTH, RawIds, raw
 from train.encoding.words import WORDS, Words, encoded, parts_at_blanks
 
-UNWRITABLE: Final = piece([-1])
+UNWRITABLE: Final = raw([-1])
 """In place of the ids of a text that the tokenizer cannot write."""
 
 PROBES: Final = ("x", "X", "1", ".", " x", "\n", "你", "🦊")
@@ -26,7 +26,7 @@ class Behind(IntEnum):
 
 
 Text = tuple[str, Behind]
-Plain = Callable[[list[str]], list[Piece]]
+Plain = Callable[[list[str]], list[RawIds]]
 """Texts to ids as a tokenizer encodes them when each is a whole text; special tokens come only from the text."""
 
 
@@ -34,7 +34,7 @@ class Anchor(NamedTuple):
     """What a piece is encoded behind, and its ids, which are taken off again; empty where a piece needs none."""
 
     text: str = ""
-    ids: Piece = b""
+    ids: RawIds = b""
 
 
 class Coder:
@@ -54,11 +54,11 @@ class Coder:
     def __reduce__(self) -> tuple[type["Coder"], tuple[Tokenizer, str | None]]:
         return Coder, (self.backend, self.special)  # a backend does not take its words along
 
-    def plain(self, texts: list[str]) -> list[Piece]:
+    def plain(self, texts: list[str]) -> list[RawIds]:
         """The ids of whole texts."""
         return encoded(self.backend, texts) if self.words is None else self.words.ids(texts)
 
-    def ids(self, texts: Sequence[Text]) -> list[Piece]:
+    def ids(self, texts: Sequence[Text]) -> list[RawIds]:
         """The ids of each piece."""
         return anchored(self.plain, self.anchors, texts)
 
@@ -77,11 +77,11 @@ class SlowCoder:
         self.listed = listed
         self.anchors = anchors(self.plain, special)
 
-    def plain(self, texts: list[str]) -> list[Piece]:
+    def plain(self, texts: list[str]) -> list[RawIds]:
         """The ids of whole texts."""
-        return [piece(ids) for ids in self.listed(texts)]
+        return [raw(ids) for ids in self.listed(texts)]
 
-    def ids(self, texts: Sequence[Text]) -> list[Piece]:
+    def ids(self, texts: Sequence[Text]) -> list[RawIds]:
         """The ids of each piece."""
         return anchored(self.plain, self.anchors, texts) if texts else []
 
@@ -117,12 +117,12 @@ def _neutral(plain: Plain, text: str) -> Anchor | None:
     return Anchor(text, ids)
 
 
-def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[Piece]:
+def anchored(plain: Plain, anchors: Sequence[Anchor], texts: Sequence[Text]) -> list[RawIds]:
     """The ids of each piece, none of an empty one; `UNWRITABLE` for one that joins what it is encoded behind."""
     found = iter(plain([anchors[behind].text + text for text, behind in texts if text]))
     if not any(anchor.text for anchor in anchors):
         return [next(found) if text else b"" for text, _ in texts]
-    cut: list[Piece] = []
+    cut: list[RawIds] = []
     for text, behind in texts:
         ids, before = next(found) if text else b"", anchors[behind].ids if text else b""
         cut.append(ids.removeprefix(before) if ids.startswith(before) else UNWRITABLE)

@@ -22,10 +22,6 @@ class Bins(NamedTuple):
     def __len__(self) -> int:
         return len(self.edges) - 1
 
-    def listed(self) -> list[list[int]]:
-        """The sequences of each bin."""
-        return [part.tolist() for part in np.split(self.members, self.edges[1:-1])] if len(self) else []
-
 
 def best_fit(lengths: NDArray[np.integer[Any]], capacity: int) -> Bins:
     """Bins of indices into `lengths`, each bin's sum at most `capacity`.

@@ -7,7 +7,7 @@ from typing import Final
 
 from tokenizers import AddedToken, Tokenizer
 
-from train.encoding.coded import Piece, flat, piece
+from train.encoding.coded import RawIds, flat, raw
 from train.encoding.coder import UNWRITABLE, Anchor, Coder, Text, anchored
 from train.encoding.render import Conversation
 from train.encoding.words import encoded
@@ -54,7 +54,7 @@ class Spelling:
     def _disguised(self, text: str) -> str:
         return self._pattern.sub(self._as(SPELT), PRIVATE.sub("\ufffd", text))
 
-    def ids(self, texts: Sequence[Text]) -> list[Piece]:
+    def ids(self, texts: Sequence[Text]) -> list[RawIds]:
         """The ids of texts whose spellings are disguised; `UNWRITABLE` where the spelling is the token all the same.
 
         Tokenizers without a backend cannot be told to take a special token for text.
@@ -71,7 +71,7 @@ class Spelling:
             ids = flat([found]).tolist()
             wanted = sum(ord(character) >= MEANT for character in text)
             whole = special.isdisjoint(ids) and sum(token in self._meant for token in ids) == wanted
-            written.append(piece([self._meant.get(token, token) for token in ids]) if whole else UNWRITABLE)
+            written.append(raw([self._meant.get(token, token) for token in ids]) if whole else UNWRITABLE)
         return written
 
     def barrier(self, token: str) -> bool:
@@ -88,7 +88,7 @@ class Spelling:
 
     def _renamed_anchor(self, copy: Tokenizer, anchor: Anchor) -> Anchor:
         text = self._pattern.sub(self._as(MEANT), anchor.text)
-        return Anchor(text, piece(copy.encode(text, add_special_tokens=False).ids))
+        return Anchor(text, raw(copy.encode(text, add_special_tokens=False).ids))
 
     def _renamed(self, backend: Tokenizer) -> Tokenizer:
         copy = Tokenizer.from_str(backend.to_str())

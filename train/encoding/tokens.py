@@ -40,6 +40,9 @@ PARTS: Final = ("train", "holdout")
 FEW: Final = 3
 """Pieces that are encoded sooner than other processes are started for them."""
 
+IMPORTS: Final = ("train.encoding.pieces", "pandas")
+"""What a worker needs; pyarrow imports the last, where it is installed, as soon as it makes an array."""
+
 TOKENIZER_FILES: Final = (
     "tokenizer*",
     "special_tokens_map.json",
@@ -149,7 +152,7 @@ def _encode(
     }
     todo = [piece for part in PARTS for piece in planned[part] if not pieces.whole(piece)]
     alone = len(todo) <= FEW or not encoder.writer.portable
-    with Engine(1 if alone else workers or cores()) as engine:
+    with Engine(1 if alone else workers or cores(), IMPORTS) as engine:
         if engine.workers == 1:
             job = functools.partial(pieces.encode, encoder)
         else:

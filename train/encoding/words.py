@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer, models, normalizers
 
-from train.encoding.coded import Piece, piece
+from train.encoding.coded import RawIds, raw
 
 WORDS: Final = 200_000
 """Words whose ids are kept, well below 100 MB of them; once there are so many, no other is taken in."""
@@ -54,9 +54,9 @@ class Words:
 
     def __init__(self, backend: Tokenizer) -> None:
         self.backend = backend
-        self._known: dict[str, Piece] = {}
+        self._known: dict[str, RawIds] = {}
 
-    def ids(self, texts: Sequence[str]) -> list[Piece]:
+    def ids(self, texts: Sequence[str]) -> list[RawIds]:
         """The ids of whole texts."""
         known = self._known
         parts = [parted(text) for text in texts]
@@ -75,9 +75,9 @@ def parted(text: str) -> list[str]:
     return [first, *[" " + part for part in rest]]
 
 
-def encoded(backend: Tokenizer, texts: list[str]) -> list[Piece]:
+def encoded(backend: Tokenizer, texts: list[str]) -> list[RawIds]:
     """The ids of whole texts, as the tokenizer itself finds them."""
-    return [piece(one.ids) for one in backend.encode_batch_fast(texts, add_special_tokens=False)]
+    return [raw(one.ids) for one in backend.encode_batch_fast(texts, add_special_tokens=False)]
 
 
 def parts_at_blanks(backend: Tokenizer) -> bool:

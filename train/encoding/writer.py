@@ -19,7 +19,7 @@ import numpy as np
 
 from collectors.errors import TrainingError
 from templates.prompt import Prompt
-from train.encoding.coded import WIDTH, Coded, Flags, Piece, flagged, flat, joined
+from train.encoding.coded import WIDTH, Coded, Flags, RawIds, flagged, flat, joined
 from train.encoding.coder import Behind, Coder, SlowCoder, Text
 from train.encoding.render import Conversation, Cut, Renderer
 from train.encoding.spelling import Spelling
@@ -115,7 +115,7 @@ class Writer:
             return Behind.NOTHING
         return Behind.TOKEN if before.endswith(self._special) else Behind.TEXT
 
-    def _mend(self, cuts: list[Cut], first: list[int], pieces: list[Piece], coder: AnyCoder) -> set[int]:
+    def _mend(self, cuts: list[Cut], first: list[int], pieces: list[RawIds], coder: AnyCoder) -> set[int]:
         """Where several answers are trained, have the ids before each be those of serving.
 
         An answer whose beginning changes the ids of its prompt goes to the prompt of the next one, all but the last.
@@ -146,7 +146,7 @@ class Writer:
         return mended
 
     def _doubtful(
-        self, cuts: list[Cut], rows: list[int], first: list[int], pieces: list[Piece], coder: AnyCoder
+        self, cuts: list[Cut], rows: list[int], first: list[int], pieces: list[RawIds], coder: AnyCoder
     ) -> list[tuple[int, int]]:
         """Row and place of the answers, all but the last, that might change ids, by what stands near their start."""
         answers = [(row, place) for row in rows for place in range(1, len(cuts[row]) - 2, 2)]

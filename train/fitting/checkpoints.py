@@ -6,7 +6,6 @@ and names every file with its size. So one that was cut while it was written, or
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,13 +42,13 @@ def seal(place: Path) -> None:
     """Declare a checkpoint whole, once what is in it is on the disk."""
     files = sorted(path for path in place.rglob("*") if path.is_file() and path.name != SEAL)
     for path in files:
-        _sync(path)
+        folder.sync(path)
     text = json.dumps({str(path.relative_to(place)): path.stat().st_size for path in files}, indent=1) + "\n"
     aside = place / f"{SEAL}.part"
     aside.write_text(text, encoding="utf-8")
-    _sync(aside)
+    folder.sync(aside)
     aside.replace(place / SEAL)
-    _sync(place)
+    folder.sync(place)
 
 
 def newest(place: Path, say: Callable[[str], None]) -> Path | None:
@@ -77,11 +76,3 @@ def _lacking(place: Path) -> str | None:
         if path.stat().st_size != size:
             return f"{name} is cut short"
     return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -43,15 +43,6 @@ def grouped(
     return np.concatenate([batches[order].ravel(), rest])
 
 
-def padding(lengths: NDArray[np.integer[Any]], order: NDArray[np.int64], batch: int) -> float:
-    """The share of padding in the batches that `order` gives, 0 to 1."""
-    ordered = lengths[order]
-    starts = np.arange(0, len(ordered), batch)
-    sizes = np.diff(np.append(starts, len(ordered)))
-    places = int((np.maximum.reduceat(ordered, starts) * sizes).sum()) if len(ordered) else 0
-    return 1 - int(ordered.sum()) / places if places else 0.0
-
-
 def _drawn(count: int, seed: int, purpose: str) -> NDArray[np.float64]:
     """A draw from 0 up to 1 for each number below `count`."""
     numbers = pl.DataFrame({"number": np.arange(count)}).select(keyed(seed, purpose, "number")).to_series()

@@ -1,6 +1,6 @@
 """How long a training is: its rows, tokens and steps, counted where the tokens are there and estimated where not."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, sqrt
 from pathlib import Path
@@ -120,7 +120,7 @@ def _tokenizer(base: Path | None, recipe: Recipe) -> PreTrainedTokenizerBase | N
 def _estimated(recipe: Recipe, mixed: Mixture, words: PreTrainedTokenizerBase | None, processes: int) -> Course:
     """From the first rows of the mixture."""
     rows = int((folder.manifest(mixed.folder) or {}).get("rows", {}).get("train", 0))
-    sample = next(_first(mixed), [])[:SAMPLE]
+    sample = next(mixed.rows("train"), [])[:SAMPLE]
     if words is None:
         sizes = np.array([_bytes(row) / BYTES_A_TOKEN for row in sample])
         source = f"guessed from the bytes of {len(sample):,} rows, as no tokenizer is at hand"
@@ -133,10 +133,6 @@ def _estimated(recipe: Recipe, mixed: Mixture, words: PreTrainedTokenizerBase | 
     counts = {"rows": rows, "tokens": round(float(kept.sum()) * share)}
     fed = counts["tokens"] / (recipe.cutoff * FILL) if recipe.packing else len(kept) * share
     return _course(recipe, counts, np.zeros(max(ceil(fed), 1), np.int64), processes, source)
-
-
-def _first(mixed: Mixture) -> Iterator[list[Row]]:
-    return mixed.rows("train")
 
 
 def _bytes(row: Row) -> int:

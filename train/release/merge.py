@@ -4,7 +4,6 @@ The base is read tensor by tensor and written in shards, so memory holds a shard
 the base. What is written is compared to base and adapter before it is put in place.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from transformers import PreTrainedModel
 
 from collectors.errors import ArtefactError, SuriError, TrainingError
 from pipeline import folder
+from pipeline.shards import digest
 from pipeline.tree import without_paths
 from train.base import fetch, model, quantise
 from train.fitting import checkpoints
@@ -230,9 +230,6 @@ def _loaded(place: Path, recipe: Recipe, dtype: torch.dtype, *, quantised: bool)
 
 def _listed(part: Path) -> list[dict[str, Any]]:
     """The files of a folder, with sizes and hashes."""
-    found = []
-    for path in sorted(part.iterdir()):
-        with path.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        found.append({"path": path.name, "bytes": path.stat().st_size, "sha256": digest})
-    return found
+    return [
+        {"path": path.name, "bytes": path.stat().st_size, "sha256": digest(path)} for path in sorted(part.iterdir())
+    ]

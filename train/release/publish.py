@@ -5,7 +5,6 @@
 A folder gets the bytes that a push would publish. No path of this machine is among them.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -17,6 +16,7 @@ from typing import Any, Final
 from collectors.errors import ArtefactError, CatalogError
 from pipeline import folder
 from pipeline.patience import Wait
+from pipeline.shards import digest
 from pipeline.standing import described
 from pipeline.tree import without_paths
 from pipeline.upload import Item, owner, upload
@@ -125,9 +125,7 @@ def _with_manifest(sources: dict[str, Path | bytes], told: dict[str, Any]) -> li
 def _item(name: str, source: Path | bytes) -> Item:
     if isinstance(source, bytes):
         return Item(path=name, source=source, **described(source))
-    with source.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    return Item(path=name, source=source, bytes=source.stat().st_size, sha256=digest)
+    return Item(path=name, source=source, bytes=source.stat().st_size, sha256=digest(source))
 
 
 def _written(to: Path, items: list[Item], say: Callable[[str], None]) -> None:

@@ -121,7 +121,8 @@ def test_a_format_that_passes_texts_on_is_filled_in(text: str, given: Opacity) -
 
 
 def test_a_conversation_that_a_format_refuses_is_told_with_its_own_words() -> None:
+    no_text: Any = {"role": "assistant", "content": 1}
     with pytest.raises(TemplateError, match=r"prompt format chatml: .*must be text"):
-        Renderer(load("chatml"), SPECIAL).cut([[user("a"), {"role": "assistant", "content": 1}]])  # type: ignore[dict-item]
+        Renderer(load("chatml"), SPECIAL).cut([[user("a"), no_text]])
     with pytest.raises(TemplateError, match=r"prompt format vicuna: .*got tool"):
         Renderer(load("vicuna"), SPECIAL).cut([[user("a"), {"role": "tool", "content": "b"}]])

@@ -1,6 +1,7 @@
 """Checkpoints: whole ones are found, others are told in a line and cleared away."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,9 @@ def test_the_newest_is_found(place: Path, said: list[str]) -> None:
         (lambda one: shutil.rmtree(one / "pieces"), "pieces/one.pt is gone"),
     ],
 )
-def test_one_that_is_not_whole_is_passed_over_and_removed(place: Path, said: list[str], damage, reason: str) -> None:  # type: ignore[no-untyped-def]
+def test_one_that_is_not_whole_is_passed_over_and_removed(
+    place: Path, said: list[str], damage: Callable[[Path], object], reason: str
+) -> None:
     damaged = place / "checkpoint-10"
     damage(damaged)
     assert newest(place, said.append) == place / "checkpoint-2"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train.fitting.grouping import grouped, padding
+from train.fitting.grouping import grouped
 
 LENGTHS = np.array([3, 90, 4, 5, 88, 3, 41, 40, 92, 6, 39, 4, 5])
 
@@ -59,6 +59,15 @@ def test_an_epoch_has_other_batches_than_the_one_before_and_repeats_itself() -> 
     assert (orders[0] == orders[2]).all()
     first, second = ({frozenset(batch) for batch in order.reshape(-1, 8).tolist()} for order in orders[:2])
     assert len(first & second) < 0.01 * len(first)
+
+
+def padding(lengths: np.ndarray, order: np.ndarray, batch: int) -> float:
+    """The share of padding in the batches that `order` gives, 0 to 1."""
+    ordered = lengths[order]
+    starts = np.arange(0, len(ordered), batch)
+    sizes = np.diff(np.append(starts, len(ordered)))
+    places = int((np.maximum.reduceat(ordered, starts) * sizes).sum()) if len(ordered) else 0
+    return 1 - int(ordered.sum()) / places if places else 0.0
 
 
 def test_little_of_real_rows_is_padding() -> None:
